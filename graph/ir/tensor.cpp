@@ -1,0 +1,108 @@
+// Host tensor memory.
+#include "graph/ir/tensor.hpp"
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+namespace sparse_run {
+
+namespace {
+constexpr std::size_t kAlignment = 64;
+}
+
+Tensor Tensor::allocate(DType dtype, Shape shape) {
+  Tensor tensor;
+  tensor.dtype_ = dtype;
+  tensor.size_ = element_count(shape);
+  tensor.shape_ = std::move(shape);
+  if (dtype == DType::string) {
+    auto strings = std::make_shared<std::vector<std::string>>(static_cast<std::size_t>(tensor.size_));
+    tensor.data_ = strings->data();
+    tensor.owner_ = strings;
+    return tensor;
+  }
+  const std::size_t width = element_size(dtype);
+  if (width == 0) throw_error(ErrorKind::unsupported, "tensors of type {} have no memory layout here", to_string(dtype));
+  std::size_t bytes = 0;
+  if (__builtin_mul_overflow(static_cast<std::size_t>(tensor.size_), width, &bytes) || bytes > (std::size_t{1} << 46)) {
+    throw_error(ErrorKind::limit, "a tensor of shape {} does not fit memory", to_string(tensor.shape_));
+  }
+  const std::size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  void* memory = std::aligned_alloc(kAlignment, rounded == 0 ? kAlignment : rounded);
+  if (memory == nullptr) {
+    throw_error(ErrorKind::limit, "out of memory: {} bytes for a tensor of shape {}", bytes, to_string(tensor.shape_));
+  }
+  tensor.data_ = memory;
+  tensor.owner_ = std::shared_ptr<const void>(memory, [](const void* p) { std::free(const_cast<void*>(p)); });
+  return tensor;
+}
+
+Tensor Tensor::view(DType dtype, Shape shape, void* data, std::shared_ptr<const void> owner) {
+  Tensor tensor;
+  tensor.dtype_ = dtype;
+  tensor.size_ = element_count(shape);
+  tensor.shape_ = std::move(shape);
+  tensor.data_ = data;
+  tensor.owner_ = std::move(owner);
+  return tensor;
+}
+
+Tensor Tensor::reshaped(Shape shape) const {
+  Tensor result = *this;
+  require(element_count(shape) == size_, "reshape changes the number of elements");
+  result.shape_ = std::move(shape);
+  return result;
+}
+
+Tensor Tensor::clone() const {
+  Tensor result = allocate(dtype_, shape_);
+  result.copy_from(*this);
+  return result;
+}
+
+void Tensor::copy_from(const Tensor& source) {
+  require(dtype_ == source.dtype_ && size_ == source.size_, "tensor copy between different types or sizes");
+  if (dtype_ == DType::string) {
+    const auto from = source.data<std::string>();
+    std::copy(from.begin(), from.end(), data<std::string>().begin());
+  } else if (size_ != 0) {
+    std::memmove(data_, source.data_, bytes());
+  }
+}
+
+std::vector<std::int64_t> Tensor::to_int64() const {
+  if (dtype_ == DType::i64) return {data<std::int64_t>().begin(), data<std::int64_t>().end()};
+  if (dtype_ == DType::i32) return {data<std::int32_t>().begin(), data<std::int32_t>().end()};
+  throw_error(ErrorKind::model, "expected an i32 or i64 tensor, got {}", to_string(dtype_));
+}
+
+Tensor SparseTensor::to_dense(std::size_t max_bytes) const {
+  const std::int64_t count = element_count(shape);
+  const std::size_t width = element_size(values.dtype());
+  if (width == 0) throw_error(ErrorKind::unsupported, "sparse tensor of type {}", to_string(values.dtype()));
+  if (static_cast<std::size_t>(count) > max_bytes / width) {
+    throw_error(ErrorKind::limit, "the dense form of a sparse tensor of shape {} exceeds {} bytes", to_string(shape),
+                max_bytes);
+  }
+  Tensor dense = Tensor::allocate(values.dtype(), shape);
+  std::memset(dense.raw(), 0, dense.bytes());
+  const auto strides = row_major_strides(shape);
+  const auto index = indices.data<std::int64_t>();
+  const bool linear = indices.rank() == 1;
+  for (std::int64_t i = 0; i < nnz(); ++i) {
+    std::int64_t position = 0;
+    if (linear) {
+      position = index[static_cast<std::size_t>(i)];
+    } else {
+      for (std::size_t d = 0; d < shape.size(); ++d) {
+        position += index[static_cast<std::size_t>(i) * shape.size() + d] * strides[d];
+      }
+    }
+    std::memcpy(static_cast<char*>(dense.raw()) + static_cast<std::size_t>(position) * width,
+                static_cast<const char*>(values.raw()) + static_cast<std::size_t>(i) * width, width);
+  }
+  return dense;
+}
+
+}  // namespace sparse_run
