@@ -1,0 +1,79 @@
+// The contract every device fulfils: it compiles partitions of a graph and executes them.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "device/profile.hpp"
+#include "graph/ir/graph.hpp"
+
+namespace sparse_run {
+
+/// A view of part of a graph: its nodes in topological order, the values it reads from outside (constants excluded:
+/// a device takes those from the graph) and the values that others read from it. The graph's types are what
+/// resolve() found: concrete except behind data-dependent operators.
+struct Partition {
+  std::shared_ptr<const Graph> graph;  // shared: executables outlive the planning that made them
+  std::vector<NodeId> nodes;
+  std::vector<ValueId> inputs;
+  std::vector<ValueId> outputs;
+};
+
+/// Runs bodies of If, Loop and Scan for a device; the runtime fulfils it (it plans and compiles them too).
+class BodyRunner {
+ public:
+  virtual ~BodyRunner() = default;
+  /// `inputs` parallel to body->inputs(), `captures` parallel to body->captures(). The outputs in order. Thread-safe.
+  virtual std::vector<Value> run_body(const GraphPtr& body, std::span<const Value> inputs,
+                                      std::span<const Value> captures) = 0;
+};
+
+/// What one execution is given besides its values. Lives until the execution is complete.
+struct RunState {
+  BodyRunner* bodies = nullptr;
+  const std::atomic<bool>* cancelled = nullptr;  ///< checked between steps
+  LayerTimes* times = nullptr;                   ///< filled when given
+  std::mt19937_64* random = nullptr;             ///< for random operators
+
+  /// Error(interrupted) once `cancelled` is set.
+  void check_cancelled() const {
+    if (cancelled != nullptr && cancelled->load(std::memory_order_relaxed)) {
+      throw Error(ErrorKind::interrupted, "the run was cancelled");
+    }
+  }
+};
+
+/// A compiled partition. Immutable; several executions may be in flight, each with working memory of its own.
+class Executable {
+ public:
+  virtual ~Executable() = default;
+  /// `inputs` parallel to partition.inputs. `outputs` parallel to partition.outputs: a tensor already there, of the
+  /// resolved type and shape, is written in place; an absent one is set by the device.
+  /// Runs to completion in the calling thread and the TBB arena it is in. Throws Error.
+  virtual void run(std::span<const Value> inputs, std::span<Value> outputs, RunState& state) const = 0;
+  /// What runs where: one entry per step, in execution order.
+  virtual std::vector<LayerReport> layers() const = 0;
+  virtual std::size_t workspace_bytes() const = 0;  ///< working memory of one execution
+  virtual std::size_t weight_bytes() const = 0;     ///< packed weights, shared by all executions
+};
+
+struct CompileOptions {
+  int threads = 1;  ///< of the arena that will run it
+};
+
+/// A device. Thread-safe.
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual std::string name() const = 0;         ///< "cpu", "gpu:0"
+  virtual std::string description() const = 0;  ///< one line for --list-devices
+  virtual std::size_t memory_bytes() const = 0;
+  virtual std::unique_ptr<Executable> compile(const Partition& partition, const CompileOptions& options) = 0;
+};
+
+}  // namespace sparse_run

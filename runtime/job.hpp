@@ -1,0 +1,40 @@
+// A job: inputs too long for one request, split along the batch, streamed through a session, results in order.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "runtime/session.hpp"
+
+namespace sparse_run {
+
+/// One input of a job, parallel to Session::inputs(). Split inputs are cut along dimension 0; others are given whole
+/// to every request.
+struct JobInput {
+  Value value;  ///< may view a memory-mapped file: only the part in work is touched
+  bool split = false;
+};
+
+struct JobOptions {
+  std::int64_t micro_batch = 1;  ///< leading dimension of one request; the last may be shorter
+  bool pad_last = false;         ///< the model's batch is fixed: the last request is filled up and its result cut
+  int in_flight = 2;             ///< requests worked on at once
+  const std::atomic<bool>* cancelled = nullptr;
+  Trace* trace = nullptr;
+};
+
+/// Called in order of the requests, one at a time, from a worker thread: results of rows [first, first + count).
+/// Split outputs have leading dimension `count`.
+using JobSink = std::function<void(std::int64_t first, std::int64_t count, std::vector<Value> outputs)>;
+/// Called after each finished request with rows done and rows in all.
+using JobProgress = std::function<void(std::int64_t done, std::int64_t total)>;
+
+/// Streams the job. All split inputs must have the same leading dimension (Error(input)). An error in a request
+/// stops the job after draining what is in flight, and is rethrown; the sink has then seen a prefix of the rows.
+void run_job(Session& session, std::span<const JobInput> inputs, const JobOptions& options, const JobSink& sink,
+             const JobProgress& progress);
+
+}  // namespace sparse_run

@@ -1,0 +1,96 @@
+// A loaded model ready to run: compiles per input-shape signature, runs requests from several threads.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "device/device.hpp"
+#include "graph/passes/evaluator.hpp"
+#include "partitioner/plan.hpp"
+#include "runtime/trace.hpp"
+
+namespace sparse_run {
+
+/// Places a resolved graph. Called once per input-shape signature, and for bodies of If, Loop and Scan.
+using Planner = std::function<Plan(const Graph& graph)>;
+
+struct SessionOptions {
+  int threads = 0;                        ///< 0: every core this process may use
+  std::uint64_t seed = 0;                 ///< of random operators
+  std::set<std::string> disabled_passes;  ///< by name
+  std::size_t cached_signatures = 8;      ///< compiled input-shape signatures kept (least recently used goes)
+  std::size_t memory_limit = 0;           ///< bytes of working memory and packed weights of a signature; 0: unlimited
+};
+
+/// An input or output of the model as it declares it.
+struct Port {
+  std::string name;
+  Type type;                         ///< -1 where symbolic or unknown
+  std::vector<std::string> symbols;  ///< parallel to the shape; "" where the dimension is a number or anonymous
+};
+
+/// How one pass of the compiler went.
+struct PassReport {
+  std::string name;
+  double ms = 0;
+  std::size_t nodes_before = 0;
+  std::size_t nodes_after = 0;
+};
+
+/// What was compiled for one signature.
+struct CompileReport {
+  std::string signature;  ///< "input=f32[1x3x224x224]"
+  double compile_s = 0;
+  std::vector<PassReport> passes;
+  std::shared_ptr<const Graph> graph;  ///< resolved and fused: what layers and plan refer to; shared with the program
+  Plan plan;
+  std::vector<std::vector<LayerReport>> layers;  ///< per partition, the steps of its executable
+  std::size_t workspace_bytes = 0;
+  std::size_t weight_bytes = 0;
+};
+
+/// Optional companions of one run.
+struct RunOptions {
+  const std::atomic<bool>* cancelled = nullptr;  ///< set it from anywhere: the run ends with Error(interrupted)
+  std::vector<LayerTimes>* times = nullptr;      ///< filled with one entry per partition when given; reusable
+  Trace* trace = nullptr;
+};
+
+/// Thread-safe: run() and prepare() may be called from several threads at once.
+class Session {
+ public:
+  /// `devices` are offered to `planner` by name; `evaluator` folds constants.
+  Session(std::shared_ptr<const Graph> model, std::vector<std::shared_ptr<Device>> devices,
+          std::shared_ptr<Evaluator> evaluator, Planner planner, SessionOptions options);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  const std::vector<Port>& inputs() const noexcept;
+  const std::vector<Port>& outputs() const noexcept;
+  const SessionOptions& options() const noexcept;            ///< threads resolved
+  const std::vector<PassReport>& load_passes() const noexcept;
+  std::shared_ptr<const Graph> graph() const noexcept;       ///< after the load passes
+
+  /// Compiles for inputs of these types (parallel to inputs(), concrete) unless cached. Error(model) when the model
+  /// refuses them, Error(input) when they do not fit the ports, Error(limit) above memory_limit.
+  std::shared_ptr<const CompileReport> prepare(std::span<const Type> types);
+
+  /// One request: values parallel to inputs(); the outputs in order, in memory owned by the result.
+  std::vector<Value> run(std::span<const Value> inputs, const RunOptions& options = {});
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Checks a value's type against a port: Error(input) naming the port, what it expects and what came.
+void check_input(const Port& port, const Type& given);
+
+}  // namespace sparse_run
