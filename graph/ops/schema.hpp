@@ -58,8 +58,8 @@ inline constexpr int kUnlimited = std::numeric_limits<int>::max();
 
 /// One operator over a range of opset versions of its domain.
 struct OpSchema {
-  std::string_view domain;  ///< "" for ai.onnx
-  std::string_view name;
+  std::string_view domain{};  ///< "" for ai.onnx
+  std::string_view name{};
   int since = 1;             ///< first opset version this entry is right for
   int min_inputs = 0;
   int max_inputs = kUnlimited;
