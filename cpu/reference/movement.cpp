@@ -1,8 +1,16 @@
-// Reference kernels: movement operators.
-#include "cpu/reference/reference.hpp"
+// Registers the reference kernels of movement operators.
+#include "cpu/reference/movement.hpp"
 
 namespace sparse_run::reference {
 
-void register_movement(Table& table) { static_cast<void>(table); }
+void register_movement(Table& table) {
+  register_reshape(table);
+  register_rearrange(table);
+  register_slice_pad(table);
+  register_gather(table);
+  register_scatter(table);
+  register_selection(table);
+  register_suppression(table);
+}
 
 }  // namespace sparse_run::reference

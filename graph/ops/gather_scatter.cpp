@@ -10,7 +10,7 @@ namespace {
 std::optional<Shape> copy_of(const Shape* shape) { return shape ? std::optional(*shape) : std::nullopt; }
 
 void infer_gather(InferContext& ctx) {
-  expect_indices(ctx, 1);
+  expect_dtype(ctx, 1, {DType::i64, DType::i32});
   const Shape* data = ctx.shape(0);
   const Shape* indices = ctx.shape(1);
   const std::int64_t given = ctx.node().int_or("axis", 0);
@@ -37,7 +37,7 @@ void expect_within(const Shape& whole, const Shape& part, std::size_t axis, cons
 }
 
 void infer_gather_elements(InferContext& ctx) {
-  expect_indices(ctx, 1);
+  expect_dtype(ctx, 1, {DType::i64, DType::i32});
   const Shape* data = ctx.shape(0);
   const Shape* indices = ctx.shape(1);
   if (data != nullptr) {
@@ -48,9 +48,7 @@ void infer_gather_elements(InferContext& ctx) {
 }
 
 void infer_gather_nd(InferContext& ctx) {
-  if (ctx.dtype(1) != DType::undefined && ctx.dtype(1) != DType::i64) {
-    throw_error(ErrorKind::model, "indices must be i64, they are {}", to_string(ctx.dtype(1)));
-  }
+  expect_dtype(ctx, 1, {DType::i64});
   const Shape* data = ctx.shape(0);
   const Shape* indices = ctx.shape(1);
   if (data == nullptr || indices == nullptr) return set_like_input(ctx, 0, std::nullopt);
@@ -64,7 +62,7 @@ void infer_gather_nd(InferContext& ctx) {
   Shape result(indices->begin(), indices->end() - 1);
   for (std::int64_t d = 0; d < batch; ++d) {
     const auto at = static_cast<std::size_t>(d);
-    result[at] = merge_dims((*data)[at], (*indices)[at], "batch dimensions of data and indices");
+    result[at] = expect_same_dim((*data)[at], (*indices)[at], "batch dimensions of data and indices");
   }
   const std::int64_t depth = indices->back();
   if (depth == kUnknownDim) return set_like_input(ctx, 0, std::nullopt);
@@ -85,8 +83,8 @@ void expect_reduction(const InferContext& ctx, int add_mul_since, int min_max_si
 }
 
 void infer_scatter_elements(InferContext& ctx) {
-  expect_indices(ctx, 1);
-  expect_same_type(ctx, 0, 2);
+  expect_dtype(ctx, 1, {DType::i64, DType::i32});
+  expect_same_dtype(ctx, 0, 2);
   expect_reduction(ctx, 16, 18);
   const Shape* data = ctx.shape(0);
   const Shape* indices = ctx.shape(1);
@@ -99,17 +97,15 @@ void infer_scatter_elements(InferContext& ctx) {
   if (indices != nullptr && updates != nullptr) {
     if (indices->size() != updates->size()) throw_error(ErrorKind::model, "indices and updates differ in rank");
     for (std::size_t d = 0; d < indices->size(); ++d) {
-      merge_dims((*indices)[d], (*updates)[d], "dimensions of indices and updates");
+      expect_same_dim((*indices)[d], (*updates)[d], "dimensions of indices and updates");
     }
   }
   set_like_input(ctx, 0, copy_of(data));
 }
 
 void infer_scatter_nd(InferContext& ctx) {
-  if (ctx.dtype(1) != DType::undefined && ctx.dtype(1) != DType::i64) {
-    throw_error(ErrorKind::model, "indices must be i64, they are {}", to_string(ctx.dtype(1)));
-  }
-  expect_same_type(ctx, 0, 2);
+  expect_dtype(ctx, 1, {DType::i64});
+  expect_same_dtype(ctx, 0, 2);
   expect_reduction(ctx, 16, 18);
   const Shape* data = ctx.shape(0);
   const Shape* indices = ctx.shape(1);
@@ -127,7 +123,7 @@ void infer_scatter_nd(InferContext& ctx) {
         throw_error(ErrorKind::model, "updates have shape {}, {} is needed", to_string(*updates), to_string(expected));
       }
       for (std::size_t d = 0; d < expected.size(); ++d) {
-        merge_dims(expected[d], (*updates)[d], "dimensions of updates and what they replace");
+        expect_same_dim(expected[d], (*updates)[d], "dimensions of updates and what they replace");
       }
     }
   }
@@ -135,8 +131,8 @@ void infer_scatter_nd(InferContext& ctx) {
 }
 
 void infer_tensor_scatter(InferContext& ctx) {
-  expect_same_type(ctx, 0, 1);
-  if (ctx.has_input(2)) expect_indices(ctx, 2);
+  expect_same_dtype(ctx, 0, 1);
+  if (ctx.has_input(2)) expect_dtype(ctx, 2, {DType::i64, DType::i32});
   const std::string mode = ctx.node().string_or("mode", "linear");
   if (mode != "linear" && mode != "circular") throw_error(ErrorKind::model, "mode '{}' is not defined", mode);
   const Shape* cache = ctx.shape(0);
@@ -146,14 +142,14 @@ void infer_tensor_scatter(InferContext& ctx) {
     if (const Shape* update = ctx.shape(1)) {
       if (update->size() != cache->size()) throw_error(ErrorKind::model, "cache and update differ in rank");
       for (std::size_t d = 0; d < cache->size(); ++d) {
-        if (d != axis) merge_dims((*cache)[d], (*update)[d], "dimensions of cache and update");
+        if (d != axis) expect_same_dim((*cache)[d], (*update)[d], "dimensions of cache and update");
       }
       if ((*cache)[axis] != kUnknownDim && (*update)[axis] > (*cache)[axis]) {
         throw_error(ErrorKind::model, "an update of {} positions does not fit a cache of {}", (*update)[axis],
                     (*cache)[axis]);
       }
     }
-    if (ctx.has_input(2)) merge_dims((*cache)[0], list_length(ctx, 2), "batch size and number of write indices");
+    if (ctx.has_input(2)) expect_same_dim((*cache)[0], list_length(ctx, 2), "batch size and number of write indices");
   }
   set_like_input(ctx, 0, copy_of(cache));
 }
@@ -162,7 +158,7 @@ void infer_one_hot(InferContext& ctx) {
   const DType dtype = ctx.dtype(2);
   if (const Shape* values = ctx.shape(2)) {
     if (values->size() != 1) throw_error(ErrorKind::model, "values must be the list [off, on]");
-    merge_dims(values->front(), 2, "number of values and 2");
+    expect_same_dim(values->front(), 2, "number of values and 2");
   }
   const Shape* indices = ctx.shape(0);
   if (indices == nullptr) return ctx.set_tensor(0, dtype);
@@ -180,9 +176,7 @@ void infer_one_hot(InferContext& ctx) {
 void infer_compress(InferContext& ctx) {
   const Shape* input = ctx.shape(0);
   const auto* given = ctx.node().find<std::int64_t>("axis");
-  if (ctx.dtype(1) != DType::undefined && ctx.dtype(1) != DType::boolean) {
-    throw_error(ErrorKind::model, "the condition must be boolean, it is {}", to_string(ctx.dtype(1)));
-  }
+  expect_dtype(ctx, 1, {DType::boolean});
   list_length(ctx, 1);
   std::int64_t count = kUnknownDim;
   if (const Tensor* condition = ctx.constant(1)) {

@@ -59,13 +59,6 @@ std::int64_t multiply_dims(std::int64_t a, std::int64_t b, const char* what) {
   return product;
 }
 
-std::int64_t merge_dims(std::int64_t a, std::int64_t b, const char* what) {
-  if (a == kUnknownDim) return b;
-  if (b == kUnknownDim) return a;
-  if (a != b) throw_error(ErrorKind::model, "{} differ: {} and {}", what, a, b);
-  return a;
-}
-
 Shape reshape_target(const Shape& input, std::span<const std::int64_t> target, bool allow_zero) {
   Shape result(target.begin(), target.end());
   std::optional<std::size_t> open;

@@ -63,9 +63,6 @@ std::vector<std::int64_t> split_sizes(std::int64_t dim, std::size_t parts, const
 std::int64_t add_dims(std::int64_t a, std::int64_t b, const char* what);
 std::int64_t multiply_dims(std::int64_t a, std::int64_t b, const char* what);
 
-/// Two statements about one dimension: the known one; Error(model) naming `what` when both are known and differ.
-std::int64_t merge_dims(std::int64_t a, std::int64_t b, const char* what);
-
 /// The number of elements Range produces for start, limit and delta of the same numeric type. Error(model) for other
 /// types, delta 0 or values that are not finite, Error(limit) for more than 2^40 elements.
 std::int64_t range_length(const Tensor& start, const Tensor& limit, const Tensor& delta);

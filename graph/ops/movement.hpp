@@ -2,6 +2,7 @@
 #pragma once
 
 #include "graph/ops/geometry.hpp"
+#include "graph/ops/operands.hpp"
 #include "graph/ops/schema.hpp"
 
 namespace sparse_run {
@@ -43,24 +44,6 @@ inline std::int64_t list_length(const InferContext& ctx, std::size_t i) {
 /// Output `i` has operand 0's element type and the given shape.
 inline void set_like_input(InferContext& ctx, std::size_t i, std::optional<Shape> shape) {
   ctx.set_tensor(i, ctx.dtype(0), std::move(shape));
-}
-
-/// Error(model) unless operands `i` and `j`, where both are known, have one element type.
-inline void expect_same_type(const InferContext& ctx, std::size_t i, std::size_t j) {
-  const DType a = ctx.dtype(i);
-  const DType b = ctx.dtype(j);
-  if (a != DType::undefined && b != DType::undefined && a != b) {
-    throw_error(ErrorKind::model, "inputs {} and {} are of different types: {} and {}", i, j, to_string(a),
-                to_string(b));
-  }
-}
-
-/// Error(model) unless operand `i`, where known, holds i32 or i64 (indices, sizes).
-inline void expect_indices(const InferContext& ctx, std::size_t i) {
-  const DType dtype = ctx.dtype(i);
-  if (dtype != DType::undefined && dtype != DType::i64 && dtype != DType::i32) {
-    throw_error(ErrorKind::model, "input {} must be i32 or i64, it is {}", i, to_string(dtype));
-  }
 }
 
 }  // namespace sparse_run

@@ -33,7 +33,7 @@ void infer_concat(InferContext& ctx) {
   DType dtype = DType::undefined;
   for (std::size_t i = 0; i < ctx.input_count(); ++i) {
     if (dtype == DType::undefined) dtype = ctx.dtype(i);
-    expect_same_type(ctx, 0, i);
+    expect_same_dtype(ctx, 0, i);
     const Shape* shape = ctx.shape(i);
     if (shape == nullptr) {
       all_known = false;
@@ -50,7 +50,7 @@ void infer_concat(InferContext& ctx) {
     for (std::size_t d = 0; d < shape->size(); ++d) {
       std::int64_t& dim = (*result)[d];
       dim = d == joined ? add_dims(dim, (*shape)[d], "the joined axis")
-                        : merge_dims(dim, (*shape)[d], "dimensions of joined inputs");
+                        : expect_same_dim(dim, (*shape)[d], "dimensions of joined inputs");
     }
   }
   if (result && !all_known) (*result)[static_cast<std::size_t>(normalize_axis(axis, result->size()))] = kUnknownDim;
@@ -139,7 +139,7 @@ void infer_reverse_sequence(InferContext& ctx) {
   const std::int64_t batch = normalize_axis(ctx.node().int_or("batch_axis", 1), input->size());
   const std::int64_t time = normalize_axis(ctx.node().int_or("time_axis", 0), input->size());
   if (batch + time != 1) throw_error(ErrorKind::model, "batch_axis and time_axis must be 0 and 1 in some order");
-  merge_dims((*input)[static_cast<std::size_t>(batch)], list_length(ctx, 1), "batch size and number of lengths");
+  expect_same_dim((*input)[static_cast<std::size_t>(batch)], list_length(ctx, 1), "batch size and number of lengths");
   set_like_input(ctx, 0, *input);
 }
 

@@ -62,25 +62,28 @@ void infer_unique(InferContext& ctx) {
 }
 
 void infer_non_max_suppression(InferContext& ctx) {
+  for (const std::size_t i : {0u, 1u, 3u, 4u}) {
+    if (ctx.has_input(i)) expect_dtype(ctx, i, {DType::f32});
+  }
   const Shape* boxes = ctx.shape(0);
   const Shape* scores = ctx.shape(1);
   if (boxes != nullptr) {
     if (boxes->size() != 3) throw_error(ErrorKind::model, "boxes have shape {}, not [batch, n, 4]", to_string(*boxes));
-    merge_dims(boxes->back(), 4, "coordinates per box and 4");
+    expect_same_dim(boxes->back(), 4, "coordinates per box and 4");
   }
   if (scores != nullptr && scores->size() != 3) {
     throw_error(ErrorKind::model, "scores have shape {}, not [batch, classes, n]", to_string(*scores));
   }
   if (boxes != nullptr && scores != nullptr) {
-    merge_dims((*boxes)[0], (*scores)[0], "batch sizes of boxes and scores");
-    merge_dims((*boxes)[1], (*scores)[2], "numbers of boxes and scores");
+    expect_same_dim((*boxes)[0], (*scores)[0], "batch sizes of boxes and scores");
+    expect_same_dim((*boxes)[1], (*scores)[2], "numbers of boxes and scores");
   }
   ctx.set_tensor(0, DType::i64, Shape{kUnknownDim, 3});
 }
 
 void infer_range(InferContext& ctx) {
-  expect_same_type(ctx, 0, 1);
-  expect_same_type(ctx, 0, 2);
+  expect_same_dtype(ctx, 0, 1);
+  expect_same_dtype(ctx, 0, 2);
   const Tensor* start = ctx.constant(0);
   const Tensor* limit = ctx.constant(1);
   const Tensor* delta = ctx.constant(2);

@@ -31,7 +31,7 @@ void infer_slice(InferContext& ctx) {
   } else if (!axes.given) {
     std::int64_t count = kUnknownDim;
     for (const std::size_t i : {std::size_t{1}, std::size_t{2}}) {
-      if (ctx.has_input(i)) count = merge_dims(count, list_length(ctx, i), "numbers of starts and ends");
+      if (ctx.has_input(i)) count = expect_same_dim(count, list_length(ctx, i), "numbers of starts and ends");
     }
     if (count != kUnknownDim) {
       for (std::size_t i = static_cast<std::size_t>(count); i < input->size(); ++i) result[i] = (*input)[i];
@@ -48,7 +48,7 @@ void infer_pad(InferContext& ctx) {
   if (mode != "constant" && mode != "reflect" && mode != "edge" && (mode != "wrap" || ctx.opset() < 19)) {
     throw_error(ErrorKind::model, "padding mode '{}' is not defined at opset {}", mode, ctx.opset());
   }
-  if (ctx.has_input(2)) expect_same_type(ctx, 0, 2);
+  if (ctx.has_input(2)) expect_same_dtype(ctx, 0, 2);
   const MovedOperand axes = ctx.opset() < 18 ? MovedOperand{} : MovedOperand{ctx.has_input(3), ctx.integers(3)};
   if (input == nullptr) return set_like_input(ctx, 0, std::nullopt);
   if (pads.unknown() || axes.unknown()) {
