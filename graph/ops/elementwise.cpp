@@ -1,8 +1,15 @@
-// Schemas and type inference: elementwise operators.
-#include "graph/ops/schema.hpp"
+// Schemas and type inference of the elementwise family: the list of its parts.
+#include "graph/ops/subfamilies.hpp"
 
 namespace sparse_run {
 
-void register_elementwise_ops(OpRegistry& registry) { static_cast<void>(registry); }
+void register_elementwise_ops(OpRegistry& registry) {
+  register_arithmetic_ops(registry);
+  register_activation_ops(registry);
+  register_cast_ops(registry);
+  register_constant_ops(registry);
+  register_quantization_ops(registry);
+  register_string_ops(registry);
+}
 
 }  // namespace sparse_run

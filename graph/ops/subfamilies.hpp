@@ -1,0 +1,22 @@
+// The parts that the elementwise and reduction families are split into, one file each.
+#pragma once
+
+#include "graph/ops/schema.hpp"
+
+namespace sparse_run {
+
+// Parts of register_elementwise_ops.
+void register_arithmetic_ops(OpRegistry& registry);  // arithmetic, comparison, logic, bits: several operands, broadcast
+void register_activation_ops(OpRegistry& registry);  // functions of one operand, Clip, Dropout
+void register_cast_ops(OpRegistry& registry);        // Cast, CastLike, BitCast
+void register_constant_ops(OpRegistry& registry);    // Constant, ConstantOfShape, EyeLike, Identity
+void register_quantization_ops(OpRegistry& registry);  // QuantizeLinear and its kin
+void register_string_ops(OpRegistry& registry);        // operators on strings
+
+// Parts of register_reduction_ops.
+void register_reduce_ops(OpRegistry& registry);         // Reduce*, ArgMax, ArgMin
+void register_scan_ops(OpRegistry& registry);           // CumSum, CumProd, the softmax family
+void register_normalization_ops(OpRegistry& registry);  // Batch-, Layer-, Group- … Normalization, LRN
+void register_loss_ops(OpRegistry& registry);           // losses and optimisers of training graphs
+
+}  // namespace sparse_run
