@@ -21,8 +21,6 @@ std::span<const ValueId> captures_of(const Node& node, std::string_view attribut
 
 std::optional<NodeId> Graph::producer(ValueId id) const { return producers_[id]; }
 
-bool Graph::is_output(ValueId id) const { return std::find(outputs_.begin(), outputs_.end(), id) != outputs_.end(); }
-
 std::optional<ValueId> Graph::find_value(std::string_view name) const {
   for (ValueId id = 0; id < values_.size(); ++id) {
     if (values_[id].name == name) return id;
@@ -30,15 +28,82 @@ std::optional<ValueId> Graph::find_value(std::string_view name) const {
   return std::nullopt;
 }
 
-GraphBuilder::GraphBuilder(const Graph& graph)
-    : name_(graph.name_),
-      nodes_(graph.nodes_),
-      removed_(graph.nodes_.size(), false),
-      values_(graph.values_),
-      inputs_(graph.inputs_),
-      outputs_(graph.outputs_),
-      captures_(graph.captures_) {
+GraphBuilder::GraphBuilder(const Graph& graph) : GraphBuilder(Graph(graph)) {}
+
+GraphBuilder::GraphBuilder(Graph&& graph)
+    : name_(std::move(graph.name_)),
+      nodes_(std::move(graph.nodes_)),
+      removed_(nodes_.size(), false),
+      is_edited_(nodes_.size(), false),
+      values_(std::move(graph.values_)),
+      inputs_(std::move(graph.inputs_)),
+      outputs_(std::move(graph.outputs_)),
+      captures_(std::move(graph.captures_)),
+      output_set_(outputs_.begin(), outputs_.end()) {
+  names_.reserve(values_.size());
   for (ValueId id = 0; id < values_.size(); ++id) names_.emplace(values_[id].name, id);
+  for (NodeId id = 0; id < nodes_.size(); ++id) mark_edited(id);
+}
+
+void GraphBuilder::mark_edited(NodeId id) {
+  if (is_edited_[id]) return;
+  is_edited_[id] = true;
+  edited_.push_back(id);
+}
+
+Node& GraphBuilder::node(NodeId id) {
+  mark_edited(id);
+  return nodes_[id];
+}
+
+void GraphBuilder::update_index() const {
+  readers_.resize(values_.size());
+  writers_.resize(values_.size(), kNoNode);
+  for (const NodeId id : edited_) {
+    is_edited_[id] = false;
+    const auto reads = [&](ValueId value) {
+      if (value == kNoValue) return;
+      if (readers_[value].empty() || readers_[value].back() != id) readers_[value].push_back(id);
+    };
+    for (const ValueId value : nodes_[id].inputs) reads(value);
+    for (const ValueId value : nodes_[id].captures) reads(value);
+    for (const ValueId value : nodes_[id].outputs) {
+      if (value != kNoValue) writers_[value] = id;
+    }
+  }
+  edited_.clear();
+}
+
+std::optional<NodeId> GraphBuilder::producer(ValueId id) const {
+  update_index();
+  const NodeId node = writers_[id];
+  if (node == kNoNode || removed_[node]) return std::nullopt;
+  const auto& outputs = nodes_[node].outputs;
+  return std::find(outputs.begin(), outputs.end(), id) == outputs.end() ? std::nullopt : std::optional(node);
+}
+
+std::vector<NodeId> GraphBuilder::consumers(ValueId id) const {
+  update_index();
+  std::vector<NodeId>& known = readers_[id];
+  std::sort(known.begin(), known.end());
+  known.erase(std::unique(known.begin(), known.end()), known.end());
+  std::erase_if(known, [&](NodeId node) {
+    const auto& inputs = nodes_[node].inputs;
+    const auto& captures = nodes_[node].captures;
+    return removed_[node] || (std::find(inputs.begin(), inputs.end(), id) == inputs.end() &&
+                              std::find(captures.begin(), captures.end(), id) == captures.end());
+  });
+  return known;
+}
+
+void GraphBuilder::add_output(ValueId id) {
+  outputs_.push_back(id);
+  output_set_.insert(id);
+}
+
+void GraphBuilder::set_outputs(std::vector<ValueId> outputs) {
+  outputs_ = std::move(outputs);
+  output_set_ = std::unordered_set<ValueId>(outputs_.begin(), outputs_.end());
 }
 
 std::string GraphBuilder::unique_name(std::string name) {
@@ -68,7 +133,7 @@ ValueId GraphBuilder::add_input(std::string name, Type type, std::vector<std::st
 
 ValueId GraphBuilder::add_constant(std::string name, Constant constant) {
   const ValueId id = add_value(std::move(name));
-  make_constant(id, std::move(constant));
+  set_constant(id, std::move(constant));
   return id;
 }
 
@@ -82,10 +147,13 @@ NodeId GraphBuilder::add_node(Node node) {
   if (node.name.empty()) node.name = fmt::format("{}_{}", node.op, nodes_.size());
   nodes_.push_back(std::move(node));
   removed_.push_back(false);
-  return static_cast<NodeId>(nodes_.size() - 1);
+  is_edited_.push_back(false);
+  const auto id = static_cast<NodeId>(nodes_.size() - 1);
+  mark_edited(id);
+  return id;
 }
 
-void GraphBuilder::make_constant(ValueId id, Constant constant) {
+void GraphBuilder::set_constant(ValueId id, Constant constant) {
   if (const auto* tensor = std::get_if<Tensor>(&constant)) {
     values_[id].type = Type::tensor(tensor->dtype(), tensor->shape());
   } else {
@@ -93,25 +161,32 @@ void GraphBuilder::make_constant(ValueId id, Constant constant) {
     values_[id].type = Type::tensor(sparse.dtype(), sparse.shape);
   }
   values_[id].constant = std::move(constant);
-  for (Node& node : nodes_) {
-    std::replace(node.outputs.begin(), node.outputs.end(), id, kNoValue);
+}
+
+void GraphBuilder::make_constant(ValueId id, Constant constant) {
+  if (const auto node = producer(id)) {
+    std::replace(nodes_[*node].outputs.begin(), nodes_[*node].outputs.end(), id, kNoValue);
   }
+  set_constant(id, std::move(constant));
 }
 
 void GraphBuilder::replace_uses(ValueId from, ValueId to) {
-  for (NodeId id = 0; id < nodes_.size(); ++id) {
-    if (removed_[id]) continue;
+  if (from == to) return;
+  for (const NodeId id : consumers(from)) {
     std::replace(nodes_[id].inputs.begin(), nodes_[id].inputs.end(), from, to);
     std::replace(nodes_[id].captures.begin(), nodes_[id].captures.end(), from, to);
+    readers_[to].push_back(id);
   }
-  if (std::find(outputs_.begin(), outputs_.end(), from) == outputs_.end()) return;
+  readers_[from].clear();
+  if (!is_output(from)) return;
   // The public name of an output is part of the model's interface: hand it to the new value unless that one has a
   // public name of its own (an input, or another output), in which case an Identity keeps the two apart.
-  const bool to_is_public = std::find(outputs_.begin(), outputs_.end(), to) != outputs_.end() ||
-                            std::find(inputs_.begin(), inputs_.end(), to) != inputs_.end() ||
+  const bool to_is_public = is_output(to) || std::find(inputs_.begin(), inputs_.end(), to) != inputs_.end() ||
                             std::find(captures_.begin(), captures_.end(), to) != captures_.end();
   if (to_is_public) {
-    for (Node& node : nodes_) std::replace(node.outputs.begin(), node.outputs.end(), from, kNoValue);
+    if (const auto node = producer(from)) {
+      std::replace(nodes_[*node].outputs.begin(), nodes_[*node].outputs.end(), from, kNoValue);
+    }
     Node identity;
     identity.op = "Identity";
     identity.opset = 13;
@@ -122,23 +197,27 @@ void GraphBuilder::replace_uses(ValueId from, ValueId to) {
     return;
   }
   std::replace(outputs_.begin(), outputs_.end(), from, to);
+  output_set_.erase(from);
+  output_set_.insert(to);
   std::swap(values_[from].name, values_[to].name);
+  values_[to].symbols = std::move(values_[from].symbols);
+  values_[from].symbols.clear();
   names_[values_[from].name] = from;
   names_[values_[to].name] = to;
 }
 
 Graph GraphBuilder::build() && {
-  constexpr NodeId kNone = 0xffffffffu;
-  std::vector<NodeId> producer(values_.size(), kNone);
+  constexpr NodeId kNone = kNoNode;
+  std::vector<NodeId> writer(values_.size(), kNone);
   for (NodeId id = 0; id < nodes_.size(); ++id) {
     if (removed_[id]) continue;
     for (const ValueId output : nodes_[id].outputs) {
       if (output == kNoValue) continue;
-      if (producer[output] != kNone) {
+      if (writer[output] != kNone) {
         throw_error(ErrorKind::model, "value '{}' is computed by two nodes: '{}' and '{}'", values_[output].name,
-                    nodes_[producer[output]].name, nodes_[id].name);
+                    nodes_[writer[output]].name, nodes_[id].name);
       }
-      producer[output] = id;
+      writer[output] = id;
     }
   }
   std::vector<bool> given(values_.size(), false);
@@ -146,9 +225,9 @@ Graph GraphBuilder::build() && {
   for (const ValueId id : captures_) given[id] = true;
   for (ValueId id = 0; id < values_.size(); ++id) {
     if (values_[id].constant) given[id] = true;
-    if (given[id] && producer[id] != kNone) {
+    if (given[id] && writer[id] != kNone) {
       throw_error(ErrorKind::model, "value '{}' is an input or initializer and also computed by node '{}'",
-                  values_[id].name, nodes_[producer[id]].name);
+                  values_[id].name, nodes_[writer[id]].name);
     }
   }
 
@@ -163,7 +242,7 @@ Graph GraphBuilder::build() && {
   std::vector<bool> used(values_.size(), false);
   std::vector<ValueId> stack;
   const auto need = [&](ValueId id, const std::string& who) {
-    if (!given[id] && producer[id] == kNone) {
+    if (!given[id] && writer[id] == kNone) {
       throw_error(ErrorKind::model, "{} needs value '{}', which nothing computes", who, values_[id].name);
     }
     if (!used[id]) {
@@ -175,7 +254,7 @@ Graph GraphBuilder::build() && {
   while (!stack.empty()) {
     const ValueId id = stack.back();
     stack.pop_back();
-    const NodeId node = producer[id];
+    const NodeId node = writer[id];
     if (node == kNone || needed[node]) continue;
     needed[node] = true;
     operands(nodes_[node], [&](ValueId operand) { need(operand, nodes_[node].describe()); });
@@ -190,7 +269,7 @@ Graph GraphBuilder::build() && {
     if (!needed[id]) continue;
     ++needed_count;
     operands(nodes_[id], [&](ValueId operand) {
-      if (producer[operand] != kNone) {
+      if (writer[operand] != kNone) {
         ++waiting[id];
         readers[operand].push_back(id);
       }
@@ -246,7 +325,11 @@ Graph GraphBuilder::build() && {
     graph.nodes_.push_back(std::move(node));
   }
   for (const ValueId id : inputs_) graph.inputs_.push_back(rename(id));
-  for (const ValueId id : outputs_) graph.outputs_.push_back(rename(id));
+  graph.is_output_.resize(graph.values_.size(), false);
+  for (const ValueId id : outputs_) {
+    graph.outputs_.push_back(rename(id));
+    graph.is_output_[graph.outputs_.back()] = true;
+  }
   for (const ValueId id : captures_) graph.captures_.push_back(rename(id));
   return graph;
 }

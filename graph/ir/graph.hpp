@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <variant>
 #include <vector>
 
@@ -48,7 +49,7 @@ class Graph {
   std::optional<NodeId> producer(ValueId id) const;
   /// Nodes that read a value as an operand or capture it in a body, ascending, each once.
   std::span<const NodeId> consumers(ValueId id) const { return consumers_[id]; }
-  bool is_output(ValueId id) const;
+  bool is_output(ValueId id) const { return is_output_[id]; }
   std::optional<ValueId> find_value(std::string_view name) const;
 
  private:
@@ -61,6 +62,7 @@ class Graph {
   std::vector<ValueId> captures_;
   std::vector<std::optional<NodeId>> producers_;
   std::vector<std::vector<NodeId>> consumers_;
+  std::vector<bool> is_output_;
 };
 
 /// The part of node.captures that belongs to the body in `attribute`: outer values, parallel to body.captures().
@@ -75,6 +77,7 @@ class GraphBuilder {
   GraphBuilder() = default;
   explicit GraphBuilder(std::string name) : name_(std::move(name)) {}
   explicit GraphBuilder(const Graph& graph);
+  explicit GraphBuilder(Graph&& graph);  ///< takes nodes and values over instead of copying them
 
   // Reading: ids are those of this builder and stay stable until build().
   const ValueDef& value(ValueId id) const { return values_[id]; }
@@ -83,9 +86,17 @@ class GraphBuilder {
   std::size_t node_count() const noexcept { return nodes_.size(); }  ///< removed ones included
   bool removed(NodeId id) const { return removed_[id]; }
   const Node& node(NodeId id) const { return nodes_[id]; }
-  Node& node(NodeId id) { return nodes_[id]; }
+  /// To edit the node. Write through the reference before the next call of producer, consumers, make_constant or
+  /// replace_uses: those take notice of edits made until then.
+  Node& node(NodeId id);
   std::span<const ValueId> inputs() const noexcept { return inputs_; }
   std::span<const ValueId> outputs() const noexcept { return outputs_; }
+  std::span<const ValueId> captures() const noexcept { return captures_; }
+  bool is_output(ValueId id) const { return output_set_.contains(id); }
+  /// The node, not removed, that computes a value; nullopt for inputs, constants and captures.
+  std::optional<NodeId> producer(ValueId id) const;
+  /// Nodes, not removed, that read a value as an operand or capture it, ascending, each once.
+  std::vector<NodeId> consumers(ValueId id) const;
 
   // Making. Names are made unique by a suffix when they are taken; add_value("") invents one.
   ValueId add_value(std::string name, Type type = {});
@@ -93,8 +104,8 @@ class GraphBuilder {
   ValueId add_constant(std::string name, Constant constant);
   ValueId add_capture(std::string name, Type type);
   NodeId add_node(Node node);
-  void add_output(ValueId id) { outputs_.push_back(id); }
-  void set_outputs(std::vector<ValueId> outputs) { outputs_ = std::move(outputs); }
+  void add_output(ValueId id);
+  void set_outputs(std::vector<ValueId> outputs);
   void set_name(std::string name) { name_ = std::move(name); }
 
   // Editing.
@@ -109,15 +120,27 @@ class GraphBuilder {
   Graph build() &&;
 
  private:
+  static constexpr NodeId kNoNode = 0xffffffffu;
+
   std::string unique_name(std::string name);
+  void set_constant(ValueId id, Constant constant);
+  void mark_edited(NodeId id);
+  void update_index() const;
 
   std::string name_;
   std::vector<Node> nodes_;
   std::vector<bool> removed_;
+  // Who reads and who writes each value, brought up to date when asked for. `readers_` may also list nodes that no
+  // longer read the value: queries check. Without it each edit would scan all nodes.
+  mutable std::vector<std::vector<NodeId>> readers_;
+  mutable std::vector<NodeId> writers_;
+  mutable std::vector<NodeId> edited_;   // nodes whose operands are not in the index yet
+  mutable std::vector<bool> is_edited_;  // by node
   std::vector<ValueDef> values_;
   std::vector<ValueId> inputs_;
   std::vector<ValueId> outputs_;
   std::vector<ValueId> captures_;
+  std::unordered_set<ValueId> output_set_;
   std::unordered_map<std::string, ValueId> names_;
 };
 
