@@ -233,6 +233,7 @@ PoolGeometry PoolGeometry::sliding(const Node& node, const Shape& input) {
     axis.output = kUnknownDim;
     slide(axis, i, auto_pad, ceil_mode);
   }
+  element_count(kernel);  // refuses windows whose taps cannot be counted
   return geometry;
 }
 
