@@ -10,7 +10,7 @@ namespace sparse_run {
 
 /// Nodes that one device runs together. Indices are into the resolved graph the plan was made for.
 struct PlannedPartition {
-  std::string device;         ///< "cpu"
+  std::string device;  ///< "cpu"
   int rank = 0;
   std::vector<NodeId> nodes;  ///< topological order
   std::string reason;         ///< why there
@@ -41,6 +41,9 @@ void validate_plan(const Plan& plan, const Graph& graph);
 
 /// JSON with `schema_version`; nodes by name, so that a person can read and edit it.
 std::string plan_to_json(const Plan& plan, const Graph& graph);
+
+/// The same as a Graphviz digraph: one cluster per partition, edges labelled with types.
+std::string plan_to_dot(const Plan& plan, const Graph& graph);
 
 /// The policy of one device: the whole graph as one partition.
 Plan single_device_plan(const Graph& graph, const std::string& device, const std::string& model_hash);
