@@ -32,9 +32,15 @@ using JobSink = std::function<void(std::int64_t first, std::int64_t count, std::
 /// Called after each finished request with rows done and rows in all.
 using JobProgress = std::function<void(std::int64_t done, std::int64_t total)>;
 
+/// Runs one request: values parallel to the job's inputs; the outputs in order. Called from several threads at once.
+using RequestRunner = std::function<std::vector<Value>(std::span<const Value>)>;
+
 /// Streams the job. All split inputs must have the same leading dimension (Error(input)). An error in a request
 /// stops the job after draining what is in flight, and is rethrown; the sink has then seen a prefix of the rows.
 void run_job(Session& session, std::span<const JobInput> inputs, const JobOptions& options, const JobSink& sink,
+             const JobProgress& progress);
+/// The same with any runner of requests.
+void run_job(const RequestRunner& run, std::span<const JobInput> inputs, const JobOptions& options, const JobSink& sink,
              const JobProgress& progress);
 
 }  // namespace sparse_run
