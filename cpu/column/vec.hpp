@@ -1,0 +1,170 @@
+// One small vector interface over AVX-512, AVX2 and the compiler's own vectors: kernels are templates over these types.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+// A vector type V offers:
+//   F, Mask, width            a register of `width` floats, a lane mask
+//   lanes(n)                  mask of the first n lanes, 0 ≤ n ≤ width
+//   lanes(begin, end)         mask of lanes [begin, end)
+//   load/store, load(p, m)/store(p, x, m)   unaligned; masked forms touch no memory outside the mask, load gives 0
+//   there merge(x, p, m)            x with the lanes of m loaded from p merge_stride2(x, p, m)    x with lane l of m
+//   loaded from p[2 l] min(a, x), max(a, x)      x where either is NaN
+// plus arithmetic. Registers to plan a tile for: kTileRows × kTileVectors accumulators.
+// Everything is static and always inlined: translation units with different flags share no symbol.
+
+#define SPARSE_RUN_INLINE [[gnu::always_inline]] static inline
+
+namespace sparse_run::cpu {
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__BMI2__)
+struct Avx512 {
+  using F = __m512;
+  using Mask = __mmask16;
+  static constexpr int width = 16;
+  static constexpr int kTileRows = 8;
+  static constexpr int kTileVectors = 3;
+
+  SPARSE_RUN_INLINE Mask lanes(int n) { return static_cast<Mask>((1u << n) - 1u); }
+  SPARSE_RUN_INLINE Mask lanes(int begin, int end) { return static_cast<Mask>((1u << end) - (1u << begin)); }
+  SPARSE_RUN_INLINE F zero() { return _mm512_setzero_ps(); }
+  SPARSE_RUN_INLINE F broadcast(float x) { return _mm512_set1_ps(x); }
+  SPARSE_RUN_INLINE F load(const float* p) { return _mm512_loadu_ps(p); }
+  SPARSE_RUN_INLINE F load(const float* p, Mask m) { return _mm512_maskz_loadu_ps(m, p); }
+  SPARSE_RUN_INLINE void store(float* p, F x) { _mm512_storeu_ps(p, x); }
+  SPARSE_RUN_INLINE void store(float* p, F x, Mask m) { _mm512_mask_storeu_ps(p, m, x); }
+  SPARSE_RUN_INLINE F merge(F x, const float* p, Mask m) { return _mm512_mask_loadu_ps(x, m, p); }
+  SPARSE_RUN_INLINE F merge_stride2(F x, const float* p, Mask m) {
+    const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    const __m512 low = _mm512_maskz_loadu_ps(static_cast<Mask>(_pdep_u32(m & 0xffu, 0x5555u)), p);
+    const __m512 high = _mm512_maskz_loadu_ps(static_cast<Mask>(_pdep_u32(m >> 8, 0x5555u)), p + 16);
+    return _mm512_mask_mov_ps(x, m, _mm512_permutex2var_ps(low, even, high));
+  }
+  SPARSE_RUN_INLINE F add(F a, F b) { return _mm512_add_ps(a, b); }
+  SPARSE_RUN_INLINE F sub(F a, F b) { return _mm512_sub_ps(a, b); }
+  SPARSE_RUN_INLINE F mul(F a, F b) { return _mm512_mul_ps(a, b); }
+  SPARSE_RUN_INLINE F div(F a, F b) { return _mm512_div_ps(a, b); }
+  SPARSE_RUN_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+  SPARSE_RUN_INLINE F min(F a, F x) { return _mm512_min_ps(a, x); }
+  SPARSE_RUN_INLINE F max(F a, F x) { return _mm512_max_ps(a, x); }
+  SPARSE_RUN_INLINE F abs(F x) { return _mm512_abs_ps(x); }
+  SPARSE_RUN_INLINE F copy_sign(F magnitude, F sign) {
+    return _mm512_or_ps(magnitude, _mm512_and_ps(sign, _mm512_set1_ps(-0.0f)));
+  }
+  SPARSE_RUN_INLINE F round(F x) { return _mm512_roundscale_ps(x, 8); }
+  SPARSE_RUN_INLINE F scale_by_power_of_2(F x, F n) { return _mm512_scalef_ps(x, n); }
+  SPARSE_RUN_INLINE float sum(F x) { return _mm512_reduce_add_ps(x); }
+};
+#endif
+
+#if defined(__AVX2__) && defined(__FMA__)
+struct Avx2 {
+  using F = __m256;
+  using Mask = __m256i;
+  static constexpr int width = 8;
+  static constexpr int kTileRows = 4;
+  static constexpr int kTileVectors = 3;
+
+  SPARSE_RUN_INLINE __m256i lane_numbers() { return _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0); }
+  SPARSE_RUN_INLINE Mask lanes(int n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane_numbers()); }
+  SPARSE_RUN_INLINE Mask lanes(int begin, int end) { return _mm256_andnot_si256(lanes(begin), lanes(end)); }
+  SPARSE_RUN_INLINE F zero() { return _mm256_setzero_ps(); }
+  SPARSE_RUN_INLINE F broadcast(float x) { return _mm256_set1_ps(x); }
+  SPARSE_RUN_INLINE F load(const float* p) { return _mm256_loadu_ps(p); }
+  SPARSE_RUN_INLINE F load(const float* p, Mask m) { return _mm256_maskload_ps(p, m); }
+  SPARSE_RUN_INLINE void store(float* p, F x) { _mm256_storeu_ps(p, x); }
+  SPARSE_RUN_INLINE void store(float* p, F x, Mask m) { _mm256_maskstore_ps(p, m, x); }
+  SPARSE_RUN_INLINE F merge(F x, const float* p, Mask m) {
+    return _mm256_blendv_ps(x, _mm256_maskload_ps(p, m), _mm256_castsi256_ps(m));
+  }
+  SPARSE_RUN_INLINE F merge_stride2(F x, const float* p, Mask m) {
+    return _mm256_mask_i32gather_ps(x, p, _mm256_slli_epi32(lane_numbers(), 1), _mm256_castsi256_ps(m), 4);
+  }
+  SPARSE_RUN_INLINE F add(F a, F b) { return _mm256_add_ps(a, b); }
+  SPARSE_RUN_INLINE F sub(F a, F b) { return _mm256_sub_ps(a, b); }
+  SPARSE_RUN_INLINE F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  SPARSE_RUN_INLINE F div(F a, F b) { return _mm256_div_ps(a, b); }
+  SPARSE_RUN_INLINE F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+  SPARSE_RUN_INLINE F min(F a, F x) { return _mm256_min_ps(a, x); }
+  SPARSE_RUN_INLINE F max(F a, F x) { return _mm256_max_ps(a, x); }
+  SPARSE_RUN_INLINE F abs(F x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
+  SPARSE_RUN_INLINE F copy_sign(F magnitude, F sign) {
+    return _mm256_or_ps(magnitude, _mm256_and_ps(sign, _mm256_set1_ps(-0.0f)));
+  }
+  SPARSE_RUN_INLINE F round(F x) { return _mm256_round_ps(x, 8); }
+  SPARSE_RUN_INLINE F scale_by_power_of_2(F x, F n) {
+    const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    return _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
+  }
+  SPARSE_RUN_INLINE float sum(F x) {
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+  }
+};
+#endif
+
+struct Portable {
+  using F = float __attribute__((vector_size(16)));
+  using I = std::int32_t __attribute__((vector_size(16)));
+  struct Mask {
+    int begin, end;
+  };
+  static constexpr int width = 4;
+  static constexpr int kTileRows = 4;
+  static constexpr int kTileVectors = 2;
+
+  SPARSE_RUN_INLINE Mask lanes(int n) { return {0, n}; }
+  SPARSE_RUN_INLINE Mask lanes(int begin, int end) { return {begin, end}; }
+  SPARSE_RUN_INLINE F zero() { return F{}; }
+  SPARSE_RUN_INLINE F broadcast(float x) { return F{x, x, x, x}; }
+  SPARSE_RUN_INLINE F load(const float* p) {
+    F x;
+    std::memcpy(&x, p, sizeof x);
+    return x;
+  }
+  SPARSE_RUN_INLINE F load(const float* p, Mask m) { return merge(zero(), p, m); }
+  SPARSE_RUN_INLINE void store(float* p, F x) { std::memcpy(p, &x, sizeof x); }
+  SPARSE_RUN_INLINE void store(float* p, F x, Mask m) {
+    for (int i = m.begin; i < m.end; ++i) p[i] = x[i];
+  }
+  SPARSE_RUN_INLINE F merge(F x, const float* p, Mask m) {
+    for (int i = m.begin; i < m.end; ++i) x[i] = p[i];
+    return x;
+  }
+  SPARSE_RUN_INLINE F merge_stride2(F x, const float* p, Mask m) {
+    for (int i = m.begin; i < m.end; ++i) x[i] = p[2 * i];
+    return x;
+  }
+  SPARSE_RUN_INLINE F select(I condition, F a, F b) {
+    return reinterpret_cast<F>((condition & reinterpret_cast<I>(a)) | (~condition & reinterpret_cast<I>(b)));
+  }
+  SPARSE_RUN_INLINE F add(F a, F b) { return a + b; }
+  SPARSE_RUN_INLINE F sub(F a, F b) { return a - b; }
+  SPARSE_RUN_INLINE F mul(F a, F b) { return a * b; }
+  SPARSE_RUN_INLINE F div(F a, F b) { return a / b; }
+  SPARSE_RUN_INLINE F fma(F a, F b, F c) { return a * b + c; }
+  SPARSE_RUN_INLINE F min(F a, F x) { return select(a < x, a, x); }
+  SPARSE_RUN_INLINE F max(F a, F x) { return select(a > x, a, x); }
+  SPARSE_RUN_INLINE F abs(F x) { return reinterpret_cast<F>(reinterpret_cast<I>(x) & 0x7fffffff); }
+  SPARSE_RUN_INLINE F copy_sign(F magnitude, F sign) {
+    return reinterpret_cast<F>(reinterpret_cast<I>(magnitude) | (reinterpret_cast<I>(sign) & INT32_MIN));
+  }
+  SPARSE_RUN_INLINE F round(F x) {  // exact for |x| < 2^22, which is what exponents need
+    const F magic = broadcast(12582912.0f);
+    return (x + magic) - magic;
+  }
+  SPARSE_RUN_INLINE F scale_by_power_of_2(F x, F n) {
+    const I exponent = __builtin_convertvector(n, I) + 127;
+    return x * reinterpret_cast<F>(exponent << 23);
+  }
+  SPARSE_RUN_INLINE float sum(F x) { return (x[0] + x[2]) + (x[1] + x[3]); }
+};
+
+}  // namespace sparse_run::cpu
