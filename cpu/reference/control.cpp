@@ -1,8 +1,13 @@
-// Reference kernels: control operators.
-#include "cpu/reference/reference.hpp"
+// Registers the reference kernels of control operators.
+#include "cpu/reference/control.hpp"
 
 namespace sparse_run::reference {
 
-void register_control(Table& table) { static_cast<void>(table); }
+void register_control(Table& table) {
+  register_flow(table);
+  register_sequence(table);
+  register_recurrent(table);
+  register_random(table);
+}
 
 }  // namespace sparse_run::reference

@@ -1,8 +1,13 @@
-// Schemas and type inference: control operators.
-#include "graph/ops/schema.hpp"
+// Registers the control operators: bodies, sequences, recurrent networks, random generators.
+#include "graph/ops/control.hpp"
 
 namespace sparse_run {
 
-void register_control_ops(OpRegistry& registry) { static_cast<void>(registry); }
+void register_control_ops(OpRegistry& registry) {
+  register_flow_ops(registry);
+  register_sequence_ops(registry);
+  register_recurrent_ops(registry);
+  register_random_ops(registry);
+}
 
 }  // namespace sparse_run
