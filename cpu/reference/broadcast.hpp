@@ -16,6 +16,7 @@ class BroadcastIterator {
  public:
   BroadcastIterator(const Shape& from, const Shape& to) : extents_(to), index_(to.size(), 0), strides_(to.size(), 0) {
     require(from.size() <= to.size(), "broadcast to a smaller rank");
+    if (element_count(to) == 0) return;  // nothing to walk
     const std::vector<std::int64_t> strides = row_major_strides(from);
     const std::size_t shift = to.size() - from.size();
     for (std::size_t d = 0; d < from.size(); ++d) {

@@ -1,8 +1,13 @@
-// Reference kernels: reduction operators.
-#include "cpu/reference/reference.hpp"
+// Reference kernels of the reduction family: the list of its parts.
+#include "cpu/reference/subfamilies.hpp"
 
 namespace sparse_run::reference {
 
-void register_reduction(Table& table) { static_cast<void>(table); }
+void register_reduction(Table& table) {
+  register_reduce(table);
+  register_scan(table);
+  register_normalization(table);
+  register_loss(table);
+}
 
 }  // namespace sparse_run::reference
