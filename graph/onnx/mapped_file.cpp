@@ -1,0 +1,120 @@
+// Opening files defensively and mapping them.
+#include "graph/onnx/mapped_file.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "base/error.hpp"
+#include "graph/onnx/content_hash.hpp"
+
+namespace sparse_run::onnx {
+
+namespace {
+
+class Descriptor {
+ public:
+  explicit Descriptor(int value = -1) noexcept : value_(value) {}
+  Descriptor(Descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(value_, other.value_);
+    return *this;
+  }
+  ~Descriptor() {
+    if (value_ >= 0) ::close(value_);
+  }
+  int get() const noexcept { return value_; }
+  bool valid() const noexcept { return value_ >= 0; }
+
+ private:
+  int value_;
+};
+
+[[noreturn]] void throw_cannot_open(int code) {
+  if (code == ENOENT) throw_error(ErrorKind::model, "no such file; check the path");
+  if (code == ELOOP) throw_error(ErrorKind::model, "is a symbolic link, which external data may not be");
+  throw_error(ErrorKind::model, "cannot be opened: {}", std::generic_category().message(code));
+}
+
+}  // namespace
+
+std::shared_ptr<const MappedFile> MappedFile::map(int descriptor, std::uint64_t max_bytes, bool single_link) {
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0) throw_cannot_open(errno);
+  if (S_ISDIR(status.st_mode)) throw_error(ErrorKind::model, "is a folder; give the path of the file");
+  if (!S_ISREG(status.st_mode)) throw_error(ErrorKind::model, "is not a regular file");
+  if (single_link && status.st_nlink > 1) {
+    throw_error(ErrorKind::model, "has {} hard links, so it may belong elsewhere; copy it into the model's folder",
+                static_cast<std::uint64_t>(status.st_nlink));
+  }
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (size == 0) throw_error(ErrorKind::model, "is empty; was it downloaded completely?");
+  if (size > max_bytes) throw_error(ErrorKind::limit, "has {} bytes, more than the limit of {}", size, max_bytes);
+  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  if (data == MAP_FAILED) throw_cannot_open(errno);
+  try {
+    return std::shared_ptr<const MappedFile>(new MappedFile(static_cast<const std::byte*>(data), size));
+  } catch (...) {
+    ::munmap(data, size);
+    throw;
+  }
+}
+
+std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path, std::uint64_t max_bytes) {
+  // O_NONBLOCK: a FIFO without a writer must be refused, not waited for.
+  const Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!descriptor.valid()) throw_cannot_open(errno);
+  return map(descriptor.get(), max_bytes, false);
+}
+
+std::shared_ptr<const MappedFile> MappedFile::open_beneath(const std::filesystem::path& folder,
+                                                           const std::string& relative, std::uint64_t max_bytes) {
+  if (relative.find('\0') != std::string::npos) throw_error(ErrorKind::model, "path contains a NUL byte");
+  const std::filesystem::path path(relative);
+  if (path.is_absolute()) throw_error(ErrorKind::model, "is an absolute path; it must lie in the model's folder");
+  std::vector<std::string> components;
+  for (const auto& component : path) {
+    if (component == "..") throw_error(ErrorKind::model, "leaves the model's folder through '..'");
+    if (!component.empty() && component != ".") components.push_back(component.string());
+  }
+  if (components.empty()) throw_error(ErrorKind::model, "path is empty");
+
+  Descriptor current(::open(folder.empty() ? "." : folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!current.valid()) throw_cannot_open(errno);
+  for (std::size_t i = 0; i + 1 < components.size(); ++i) {
+    current = Descriptor(::openat(current.get(), components[i].c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!current.valid()) throw_cannot_open(errno == ENOTDIR ? ELOOP : errno);
+  }
+  const Descriptor file(
+      ::openat(current.get(), components.back().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!file.valid()) throw_cannot_open(errno);
+  return map(file.get(), max_bytes, true);
+}
+
+MappedFile::~MappedFile() { ::munmap(const_cast<std::byte*>(data_), size_); }
+
+void MappedFile::release(std::span<const std::byte> part) const noexcept {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
+  const auto end = (reinterpret_cast<std::uintptr_t>(part.data()) + part.size()) / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+std::uint64_t hash_file(const MappedFile& file, std::uint64_t seed) {
+  const auto bytes = file.bytes();
+  for (std::size_t at = 0; at < bytes.size(); at += kHashChunk) {
+    const auto chunk = bytes.subspan(at, std::min(kHashChunk, bytes.size() - at));
+    seed = content_hash(chunk, seed);
+    file.release(chunk);
+  }
+  return seed;
+}
+
+}  // namespace sparse_run::onnx

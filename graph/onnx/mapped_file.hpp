@@ -1,0 +1,46 @@
+// A file mapped read-only into memory: model files and external tensor data.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace sparse_run::onnx {
+
+/// Read-only private mapping of a whole regular file; unmapped on destruction. The file must not be truncated while
+/// it is mapped. Thread-safe to read.
+class MappedFile {
+ public:
+  /// Follows symbolic links. Error(model) when the file is missing, unreadable, not a regular file or empty;
+  /// Error(limit) above `max_bytes`.
+  static std::shared_ptr<const MappedFile> open(const std::filesystem::path& path, std::uint64_t max_bytes);
+
+  /// Opens `relative` below `folder` without ever leaving it: no absolute path, no "..", no symbolic link in any
+  /// component, no file with several hard links, no FIFO or device. Errors as open().
+  static std::shared_ptr<const MappedFile> open_beneath(const std::filesystem::path& folder,
+                                                        const std::string& relative, std::uint64_t max_bytes);
+
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
+
+  /// Tells the kernel that the pages wholly inside `part` are not needed in memory for now. They read the same later.
+  void release(std::span<const std::byte> part) const noexcept;
+
+ private:
+  MappedFile(const std::byte* data, std::size_t size) : data_(data), size_(size) {}
+  static std::shared_ptr<const MappedFile> map(int descriptor, std::uint64_t max_bytes, bool single_link);
+
+  const std::byte* data_;
+  std::size_t size_;
+};
+
+/// content_hash of a whole file, which leaves none of its pages in this process's resident memory.
+std::uint64_t hash_file(const MappedFile& file, std::uint64_t seed);
+
+}  // namespace sparse_run::onnx
