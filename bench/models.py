@@ -41,7 +41,7 @@ class Builder:
 
     def constant(self, value, name: str = "") -> str:
         """An initializer; returns its name."""
-        name = name or f"constant_{len(self.initializers)}"
+        name = name or f"value_{len(self.initializers)}"
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value).reshape(np.shape(value)), name))
         return name
 
