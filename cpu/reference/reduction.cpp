@@ -8,6 +8,7 @@ void register_reduction(Table& table) {
   register_scan(table);
   register_normalization(table);
   register_loss(table);
+  register_optimizer(table);
 }
 
 }  // namespace sparse_run::reference

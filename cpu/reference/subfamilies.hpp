@@ -18,5 +18,6 @@ void register_reduce(Table& table);
 void register_scan(Table& table);
 void register_normalization(Table& table);
 void register_loss(Table& table);
+void register_optimizer(Table& table);
 
 }  // namespace sparse_run::reference

@@ -8,6 +8,7 @@ void register_reduction_ops(OpRegistry& registry) {
   register_scan_ops(registry);
   register_normalization_ops(registry);
   register_loss_ops(registry);
+  register_optimizer_ops(registry);
 }
 
 }  // namespace sparse_run

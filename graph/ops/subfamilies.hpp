@@ -17,6 +17,7 @@ void register_string_ops(OpRegistry& registry);        // operators on strings
 void register_reduce_ops(OpRegistry& registry);         // Reduce*, ArgMax, ArgMin
 void register_scan_ops(OpRegistry& registry);           // CumSum, CumProd, the softmax family
 void register_normalization_ops(OpRegistry& registry);  // Batch-, Layer-, Group- … Normalization, LRN
-void register_loss_ops(OpRegistry& registry);           // losses and optimisers of training graphs
+void register_loss_ops(OpRegistry& registry);           // losses of training graphs
+void register_optimizer_ops(OpRegistry& registry);      // optimisers of training graphs
 
 }  // namespace sparse_run
