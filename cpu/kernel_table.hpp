@@ -1,0 +1,61 @@
+// Which kernels exist for an operator, best first, and why a kernel refuses a node.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cpu/step.hpp"
+
+namespace sparse_run::cpu {
+
+/// Whether a kernel takes a node; when not, the reason a person reads in --explain and --profile.
+class Verdict {
+ public:
+  static Verdict accept() { return Verdict(std::nullopt); }
+  static Verdict reject(std::string reason) { return Verdict(std::move(reason)); }
+  bool accepted() const noexcept { return !reason_; }
+  const std::string& reason() const { return *reason_; }
+
+ private:
+  explicit Verdict(std::optional<std::string> reason) : reason_(std::move(reason)) {}
+  std::optional<std::string> reason_;
+};
+
+/// A kernel for one operator. `check` is only called for nodes that are concrete().
+struct KernelEntry {
+  std::string_view name;  ///< device.op.format.dtype.isa
+  Verdict (*check)(const NodeView& node, const Environment& environment);
+  std::unique_ptr<Step> (*build)(const NodeView& node, const Environment& environment);
+  /// Operand whose memory the first result may take over when nothing reads it afterwards; -1: none.
+  int in_place_operand = -1;
+  /// True when the kernel reads sparse constants as they are; otherwise they are made dense for it.
+  bool takes_sparse = false;
+};
+
+/// Kernels by (domain, operator), in order of preference: the first that accepts is used. Const once built.
+class KernelTable {
+ public:
+  void add(std::string_view op, KernelEntry entry, std::string_view domain = "");
+  const std::vector<KernelEntry>& candidates(const Node& node) const;  ///< empty when there are none
+
+  /// Every CPU kernel beyond the reference ones, built on first use.
+  static const KernelTable& standard();
+
+ private:
+  std::map<std::pair<std::string_view, std::string_view>, std::vector<KernelEntry>> entries_;
+};
+
+// One registration function per kernel family.
+void register_convolution_kernels(KernelTable& table);
+void register_matmul_kernels(KernelTable& table);
+void register_attention_kernels(KernelTable& table);
+void register_elementwise_kernels(KernelTable& table);
+void register_normalization_kernels(KernelTable& table);
+void register_pooling_kernels(KernelTable& table);
+void register_movement_kernels(KernelTable& table);
+
+}  // namespace sparse_run::cpu

@@ -1,0 +1,8 @@
+// CPU kernels: attention.
+#include "cpu/kernel_table.hpp"
+
+namespace sparse_run::cpu {
+
+void register_attention_kernels(KernelTable& table) { static_cast<void>(table); }
+
+}  // namespace sparse_run::cpu

@@ -1,0 +1,8 @@
+// CPU kernels: convolution.
+#include "cpu/kernel_table.hpp"
+
+namespace sparse_run::cpu {
+
+void register_convolution_kernels(KernelTable& table) { static_cast<void>(table); }
+
+}  // namespace sparse_run::cpu

@@ -1,0 +1,8 @@
+// CPU kernels: normalization.
+#include "cpu/kernel_table.hpp"
+
+namespace sparse_run::cpu {
+
+void register_normalization_kernels(KernelTable& table) { static_cast<void>(table); }
+
+}  // namespace sparse_run::cpu

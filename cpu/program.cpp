@@ -1,0 +1,116 @@
+// Execution of compiled CPU programs.
+#include "cpu/program.hpp"
+
+#include "base/clock.hpp"
+
+namespace sparse_run::cpu {
+
+Program::~Program() = default;
+
+std::unique_ptr<Program::Frame> Program::take_frame() const {
+  {
+    const std::lock_guard lock(frames_mutex_);
+    if (!frames_.empty()) {
+      auto frame = std::move(frames_.back());
+      frames_.pop_back();
+      return frame;
+    }
+  }
+  auto frame = std::make_unique<Frame>();
+  frame->arena = Tensor::allocate(DType::u8, {static_cast<std::int64_t>(arena_bytes_)});
+  frame->values.resize(slots_.size());
+  auto* const base = static_cast<std::byte*>(frame->arena.raw());
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    const Slot& slot = slots_[i];
+    const Group& group = groups_[static_cast<std::size_t>(slot.group)];
+    if (group.storage == Storage::constant) {
+      frame->values[i] = slot.constant;
+    } else if (group.storage == Storage::planned) {
+      frame->values[i] = Tensor::view(slot.type.dtype, *slot.type.shape, base + group.offset);
+    }
+  }
+  return frame;
+}
+
+void Program::run(std::span<const Value> inputs, std::span<Value> outputs, RunState& state) const {
+  require(inputs.size() == input_slots_.size() && outputs.size() == output_slots_.size(),
+          "a program was run with another number of values than it was compiled for");
+  auto frame = take_frame();
+  std::vector<Value>& values = frame->values;
+  for (const Group& group : groups_) {
+    if (group.storage == Storage::dynamic) {
+      values[static_cast<std::size_t>(group.members.front())] = Value{};
+      continue;
+    }
+    if (group.storage != Storage::input && group.storage != Storage::output) continue;
+    const auto index = static_cast<std::size_t>(group.external);
+    const auto owner = static_cast<std::size_t>(group.storage == Storage::input ? input_slots_[index] : output_slots_[index]);
+    const Slot& slot = slots_[owner];
+    if (group.storage == Storage::input) {
+      values[owner] = inputs[index];
+    } else {
+      if (outputs[index].absent()) outputs[index] = Tensor::allocate(slot.type.dtype, *slot.type.shape);
+      require(outputs[index].is_tensor() && outputs[index].tensor.dtype() == slot.type.dtype &&
+                  outputs[index].tensor.shape() == *slot.type.shape,
+              "an output's memory has another type than the partition computes");
+      values[owner] = outputs[index];
+    }
+    for (const int member : group.members) {
+      const auto other = static_cast<std::size_t>(member);
+      if (other != owner) values[other] = values[owner].tensor.reshaped(*slots_[other].type.shape);
+    }
+  }
+
+  if (state.times != nullptr) {
+    state.times->begin_ns.assign(entries_.size(), 0);
+    state.times->end_ns.assign(entries_.size(), 0);
+  }
+  auto* const arena = static_cast<std::byte*>(frame->arena.raw());
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const Entry& entry = entries_[i];
+    state.check_cancelled();
+    if (state.times != nullptr) state.times->begin_ns[i] = now_ns();
+    const StepArguments arguments{values, entry.inputs, entry.outputs, arena + entry.scratch_offset, &state};
+    try {
+      entry.step->run(arguments);
+    } catch (Error& error) {
+      error.add_context(entry.where);
+      throw;
+    }
+    for (const int slot : entry.released) values[static_cast<std::size_t>(slot)] = Value{};
+    if (state.times != nullptr) state.times->end_ns[i] = now_ns();
+  }
+
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const auto slot = static_cast<std::size_t>(output_slots_[i]);
+    const Group& group = groups_[static_cast<std::size_t>(slots_[slot].group)];
+    if (group.storage == Storage::output && group.external == static_cast<int>(i)) continue;
+    // A constant, an input passed through, or a dynamic value.
+    if (outputs[i].absent()) {
+      outputs[i] = values[slot];
+    } else {
+      outputs[i].tensor.copy_from(values[slot].tensor);
+    }
+  }
+  for (const Group& group : groups_) {  // do not keep the caller's memory alive in an idle frame
+    if (group.storage == Storage::planned || group.storage == Storage::constant) continue;
+    for (const int member : group.members) values[static_cast<std::size_t>(member)] = Value{};
+  }
+  const std::lock_guard lock(frames_mutex_);
+  frames_.push_back(std::move(frame));
+}
+
+std::vector<LayerReport> Program::layers() const {
+  std::vector<LayerReport> reports;
+  reports.reserve(entries_.size());
+  for (const Entry& entry : entries_) reports.push_back(entry.report);
+  return reports;
+}
+
+std::size_t Program::weight_bytes() const {
+  std::size_t bytes = 0;
+  for (const Entry& entry : entries_) bytes += entry.step->weight_bytes();
+  return bytes;
+}
+
+}  // namespace sparse_run::cpu

@@ -1,0 +1,303 @@
+// Compiling a partition: choosing kernels, sharing memory between values, planning the arena.
+#include <algorithm>
+
+#include "cpu/memory_plan.hpp"
+#include "cpu/program.hpp"
+#include "cpu/reference_step.hpp"
+
+namespace sparse_run::cpu {
+
+namespace {
+
+/// Nodes whose result is their first operand's memory under another shape.
+bool only_reshapes(const NodeView& view) {
+  const Node& node = view.node();
+  if (!node.domain.empty()) return false;
+  if (node.op != "Reshape" && node.op != "Squeeze" && node.op != "Unsqueeze" && node.op != "Flatten" &&
+      node.op != "Identity") {
+    return false;
+  }
+  return view.input_type(0).is_concrete() && view.output_type(0).is_concrete() &&
+         view.input_type(0).dtype == view.output_type(0).dtype;
+}
+
+/// Copies operand 0 to result 0, where sharing memory is impossible.
+class CopyStep final : public Step {
+ public:
+  void run(const StepArguments& arguments) const override { arguments.output(0).copy_from(arguments.input(0)); }
+};
+
+double share_of_zeros(const Tensor& tensor) {
+  if (tensor.dtype() != DType::f32 || tensor.size() == 0) return 0;
+  const auto values = tensor.data<float>();
+  return static_cast<double>(std::count(values.begin(), values.end(), 0.0f)) / static_cast<double>(values.size());
+}
+
+double bytes_of(const Type& type) {
+  return type.is_concrete() ? static_cast<double>(element_count(*type.shape)) * static_cast<double>(element_size(type.dtype)) : 0;
+}
+
+}  // namespace
+
+/// Holds what only compilation needs.
+class Program::Builder {
+ public:
+  Builder(Program& program, const Partition& partition, const Environment& environment)
+      : program_(program), partition_(partition), graph_(*partition.graph), environment_(environment) {}
+
+  void build() {
+    note_readers();
+    for (std::size_t i = 0; i < partition_.inputs.size(); ++i) {
+      const int slot = add_slot(partition_.inputs[i]);
+      program_.input_slots_.push_back(slot);
+      Group& group = group_of(slot);
+      if (group.storage != Storage::constant) {
+        group.storage = Storage::input;
+        group.external = static_cast<int>(i);
+      }
+    }
+    for (std::size_t position = 0; position < partition_.nodes.size(); ++position) {
+      const Node& node = graph_.node(partition_.nodes[position]);
+      with_context([&] { return node.describe(); }, [&] { add_node(node, static_cast<int>(position)); });
+    }
+    bind_outputs();
+    plan();
+  }
+
+ private:
+  Group& group_of(int slot) {
+    return program_.groups_[static_cast<std::size_t>(program_.slots_[static_cast<std::size_t>(slot)].group)];
+  }
+
+  void note_readers() {
+    for (std::size_t position = 0; position < partition_.nodes.size(); ++position) {
+      const Node& node = graph_.node(partition_.nodes[position]);
+      for (const ValueId id : node.inputs) {
+        if (id != kNoValue) last_reader_[id] = static_cast<int>(position);
+      }
+      for (const ValueId id : node.captures) last_reader_[id] = static_cast<int>(position);
+    }
+    for (const ValueId id : partition_.outputs) {
+      last_reader_[id] = static_cast<int>(partition_.nodes.size());
+      is_output_[id] = true;
+    }
+  }
+
+  /// The slot of a value; made on first use, in a group of its own.
+  int add_slot(ValueId id) {
+    const auto found = slot_of_.find(id);
+    if (found != slot_of_.end()) return found->second;
+    const ValueDef& def = graph_.value(id);
+    const int slot = static_cast<int>(program_.slots_.size());
+    Slot made;
+    made.type = def.type;
+    made.group = static_cast<int>(program_.groups_.size());
+    Group group;
+    group.members = {slot};
+    const auto reader = last_reader_.find(id);
+    group.last_reader = reader == last_reader_.end() ? -1 : reader->second;
+    if (def.constant) {
+      group.storage = Storage::constant;
+      if (const Tensor* tensor = def.tensor()) made.constant = *tensor;
+    } else if (!def.type.is_concrete()) {
+      group.storage = Storage::dynamic;
+    } else {
+      group.bytes = static_cast<std::size_t>(bytes_of(def.type));
+      if (def.type.dtype == DType::string) group.storage = Storage::dynamic;
+    }
+    program_.slots_.push_back(std::move(made));
+    program_.groups_.push_back(std::move(group));
+    slot_of_.emplace(id, slot);
+    values_.push_back(id);
+    return slot;
+  }
+
+  bool holds_output(const Group& group) const {
+    return std::any_of(group.members.begin(), group.members.end(), [&](int member) {
+      return is_output_.contains(values_[static_cast<std::size_t>(member)]);
+    });
+  }
+
+  /// Puts `result` into the group of `operand`, when that memory may hold it.
+  bool join(ValueId result, int operand) {
+    Group& group = group_of(operand);
+    if (group.storage != Storage::planned && group.storage != Storage::input) return false;
+    if (is_output_.contains(result) && (group.storage == Storage::input || holds_output(group))) return false;
+    const int slot = add_slot(result);
+    Slot& made = program_.slots_[static_cast<std::size_t>(slot)];
+    const int own = made.group;
+    made.group = program_.slots_[static_cast<std::size_t>(operand)].group;
+    // add_slot may have moved the groups: look the target up again
+    Group& target = group_of(operand);
+    target.members.push_back(slot);
+    target.last_reader = std::max(target.last_reader, program_.groups_[static_cast<std::size_t>(own)].last_reader);
+    require(own == static_cast<int>(program_.groups_.size()) - 1, "a joined value had a group before");
+    program_.groups_.pop_back();
+    return true;
+  }
+
+  void add_node(const Node& node, int position) {
+    const NodeView view(graph_, node);
+    if (only_reshapes(view)) {
+      const int operand = add_slot(node.inputs[0]);
+      if (group_of(operand).storage != Storage::dynamic && join(node.outputs[0], operand)) return;
+      if (group_of(operand).storage != Storage::dynamic) {
+        add_entry(node, view, std::make_unique<CopyStep>(), "cpu.copy", "", -1, position, false);
+        return;
+      }
+    }
+    std::string refusals;
+    if (view.concrete()) {
+      for (const KernelEntry& candidate : KernelTable::standard().candidates(node)) {
+        const Verdict verdict = candidate.check(view, environment_);
+        if (verdict.accepted()) {
+          add_entry(node, view, candidate.build(view, environment_), candidate.name, std::move(refusals),
+                    candidate.in_place_operand, position, candidate.takes_sparse);
+          return;
+        }
+        if (!refusals.empty()) refusals += "; ";
+        refusals += std::string(candidate.name) + ": " + verdict.reason();
+      }
+    } else if (!KernelTable::standard().candidates(node).empty()) {
+      refusals = "shapes depend on data";
+    }
+    add_entry(node, view, make_reference_step(graph_, node), "cpu.reference", std::move(refusals), -1, position, false);
+  }
+
+  void add_entry(const Node& node, const NodeView& view, std::unique_ptr<Step> step, std::string_view kernel,
+                 std::string refusals, int in_place, int position, bool takes_sparse) {
+    Entry entry;
+    for (const ValueId id : node.inputs) entry.inputs.push_back(id == kNoValue ? -1 : add_slot(id));
+    for (const ValueId id : node.captures) entry.inputs.push_back(add_slot(id));
+    if (!takes_sparse) {
+      for (const ValueId id : node.inputs) {
+        if (id == kNoValue || graph_.value(id).sparse() == nullptr) continue;
+        Slot& slot = program_.slots_[static_cast<std::size_t>(add_slot(id))];
+        if (slot.constant.empty_handle()) slot.constant = graph_.value(id).sparse()->to_dense();
+      }
+    }
+    for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+      const ValueId id = node.outputs[i];
+      if (id == kNoValue) {
+        entry.outputs.push_back(-1);
+        continue;
+      }
+      if (i == 0 && in_place >= 0 && may_work_in_place(node, static_cast<std::size_t>(in_place), position)) {
+        join(id, entry.inputs[static_cast<std::size_t>(in_place)]);
+      }
+      entry.outputs.push_back(add_slot(id));
+    }
+    entry.where = node.describe();
+    entry.report = report(node, view, kernel, std::move(refusals), *step);
+    entry.step = std::move(step);
+    program_.entries_.push_back(std::move(entry));
+  }
+
+  /// The operand's memory dies here, is not seen through another operand, and fits the result.
+  bool may_work_in_place(const Node& node, std::size_t operand, int position) {
+    const ValueId id = node.inputs[operand];
+    if (id == kNoValue || node.outputs[0] == kNoValue) return false;
+    const Group& group = group_of(add_slot(id));
+    if (group.storage != Storage::planned || group.last_reader != position) return false;
+    if (group.bytes < bytes_of(graph_.value(node.outputs[0]).type)) return false;
+    for (const ValueId other : node.inputs) {
+      if (other == kNoValue || other == id) continue;
+      if (program_.slots_[static_cast<std::size_t>(add_slot(other))].group ==
+          program_.slots_[static_cast<std::size_t>(add_slot(id))].group) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  static LayerReport report(const Node& node, const NodeView& view, std::string_view kernel, std::string refusals,
+                            const Step& step) {
+    LayerReport layer;
+    layer.name = node.name;
+    layer.op = node.op;
+    layer.device = "cpu";
+    layer.kernel = kernel;
+    layer.refusals = std::move(refusals);
+    layer.flops = step.flops();
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      if (!view.has_input(i)) continue;
+      const Tensor* constant = view.constant(i);
+      if (constant != nullptr && step.weight_bytes() != 0 && constant->rank() >= 2) continue;  // packed: counted below
+      layer.bytes += bytes_of(view.input_type(i));
+    }
+    layer.bytes += static_cast<double>(step.weight_bytes());
+    for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+      if (!view.has_output(i)) continue;
+      layer.bytes += bytes_of(view.output_type(i));
+      if (layer.shape.empty() && view.output_type(i).is_concrete()) layer.shape = to_string(view.output_shape(i));
+    }
+    if (node.inputs.size() > 1) {
+      const Tensor* weight = view.constant(1);
+      if (weight != nullptr && weight->rank() >= 2) layer.zeros = share_of_zeros(*weight);
+      if (const SparseTensor* sparse = view.sparse_constant(1)) {
+        const auto count = static_cast<double>(element_count(sparse->shape));
+        layer.zeros = count == 0 ? 0 : 1.0 - static_cast<double>(sparse->nnz()) / count;
+      }
+    }
+    return layer;
+  }
+
+  void bind_outputs() {
+    for (std::size_t i = 0; i < partition_.outputs.size(); ++i) {
+      const int slot = add_slot(partition_.outputs[i]);
+      program_.output_slots_.push_back(slot);
+      Group& group = group_of(slot);
+      if (group.storage != Storage::planned) continue;
+      group.storage = Storage::output;
+      group.external = static_cast<int>(i);
+    }
+  }
+
+  void plan() {
+    auto& entries = program_.entries_;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const auto touch = [&](int slot) {
+        if (slot < 0) return;
+        Group& group = group_of(slot);
+        if (group.first < 0) group.first = static_cast<int>(i);
+        group.last = static_cast<int>(i);
+      };
+      for (const int slot : entries[i].inputs) touch(slot);
+      for (const int slot : entries[i].outputs) touch(slot);
+    }
+    std::vector<BufferRequest> requests;
+    std::vector<std::size_t*> offsets;
+    for (Group& group : program_.groups_) {
+      if (group.storage == Storage::dynamic && group.last >= 0 && !holds_output(group)) {
+        entries[static_cast<std::size_t>(group.last)].released.push_back(group.members.front());
+      }
+      if (group.storage != Storage::planned || group.first < 0) continue;
+      requests.push_back({group.bytes, group.first, group.last});
+      offsets.push_back(&group.offset);
+    }
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const std::size_t scratch = entries[i].step->scratch_bytes();
+      if (scratch == 0) continue;
+      requests.push_back({scratch, static_cast<int>(i), static_cast<int>(i)});
+      offsets.push_back(&entries[i].scratch_offset);
+    }
+    const MemoryPlan memory = plan_memory(requests);
+    for (std::size_t i = 0; i < offsets.size(); ++i) *offsets[i] = memory.offsets[i];
+    program_.arena_bytes_ = memory.arena_bytes;
+  }
+
+  Program& program_;
+  const Partition& partition_;
+  const Graph& graph_;
+  const Environment& environment_;
+  std::unordered_map<ValueId, int> slot_of_;
+  std::unordered_map<ValueId, int> last_reader_;
+  std::unordered_map<ValueId, bool> is_output_;
+  std::vector<ValueId> values_;  ///< parallel to slots_
+};
+
+Program::Program(const Partition& partition, const Environment& environment) {
+  Builder(*this, partition, environment).build();
+}
+
+}  // namespace sparse_run::cpu
