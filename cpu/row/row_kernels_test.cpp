@@ -1,0 +1,146 @@
+// Every instruction set against plain double-precision loops.
+#include "cpu/row/row_kernels.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+#include <vector>
+
+namespace sparse_run::cpu {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+const float kNan = std::numeric_limits<float>::quiet_NaN();
+
+std::vector<float> random_row(std::mt19937& random, std::size_t n) {
+  std::normal_distribution<float> normal;
+  std::vector<float> row(n);
+  for (float& value : row) value = normal(random);
+  return row;
+}
+
+class RowKernelsTest : public testing::TestWithParam<Isa> {
+ protected:
+  const RowKernels& kernels = row_kernels(GetParam());
+  std::mt19937 random{7};
+};
+
+TEST_P(RowKernelsTest, softmax_agrees_at_every_length) {
+  for (std::size_t n = 0; n <= 70; ++n) {
+    const auto x = random_row(random, n);
+    const auto mask = random_row(random, n);
+    std::vector<float> y(n + 1, 42.0f);
+    kernels.softmax(x.data(), 0.5f, mask.data(), y.data(), n);
+    double total = 0;
+    for (std::size_t i = 0; i < n; ++i) total += std::exp(0.5 * x[i] + mask[i]);
+    for (std::size_t i = 0; i < n; ++i) EXPECT_NEAR(y[i], std::exp(0.5 * x[i] + mask[i]) / total, 1e-6) << n;
+    EXPECT_EQ(y[n], 42.0f);
+  }
+}
+
+TEST_P(RowKernelsTest, softmax_of_masked_elements_is_exactly_zero) {
+  std::vector<float> x(37, 1.0f);
+  std::vector<float> mask(37, 0.0f);
+  mask[3] = mask[30] = -kInfinity;
+  std::vector<float> y(37);
+  kernels.softmax(x.data(), 1.0f, mask.data(), y.data(), y.size());
+  EXPECT_EQ(y[3], 0.0f);
+  EXPECT_EQ(y[30], 0.0f);
+  EXPECT_NEAR(y[0], 1.0 / 35, 1e-7);
+}
+
+TEST_P(RowKernelsTest, softmax_propagates_nan) {
+  std::vector<float> x(20, 0.0f);
+  x[11] = kNan;
+  kernels.softmax(x.data(), 1.0f, nullptr, x.data(), x.size());
+  for (const float value : x) EXPECT_TRUE(std::isnan(value));
+}
+
+TEST_P(RowKernelsTest, softmax_of_huge_scores_does_not_overflow) {
+  std::vector<float> x{1e30f, 1e30f, -1e30f};
+  kernels.softmax(x.data(), 1.0f, nullptr, x.data(), x.size());
+  EXPECT_EQ(x, (std::vector<float>{0.5f, 0.5f, 0.0f}));
+}
+
+TEST_P(RowKernelsTest, layer_norm_agrees_at_every_length) {
+  for (std::size_t n = 1; n <= 70; ++n) {
+    const auto x = random_row(random, n);
+    const auto gamma = random_row(random, n);
+    const auto beta = random_row(random, n);
+    std::vector<float> y(n + 1, 42.0f);
+    kernels.layer_norm(x.data(), gamma.data(), beta.data(), 1e-3f, y.data(), n);
+    double mean = 0;
+    double variance = 0;
+    for (const float value : x) mean += value / static_cast<double>(n);
+    for (const float value : x) variance += (value - mean) * (value - mean) / static_cast<double>(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      EXPECT_NEAR(y[i], (x[i] - mean) / std::sqrt(variance + 1e-3) * gamma[i] + beta[i], 2e-5) << n;
+    }
+    EXPECT_EQ(y[n], 42.0f);
+  }
+}
+
+TEST_P(RowKernelsTest, epilogue_adds_bias_and_residual_before_the_activation) {
+  for (std::size_t n = 1; n <= 40; ++n) {
+    auto y = random_row(random, 3 * n);
+    const auto before = y;
+    const auto bias = random_row(random, n);
+    const auto residual = random_row(random, 3 * n);
+    kernels.epilogue(Activation::relu(), bias.data(), residual.data(), n, y.data(), n, 3, n);
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      EXPECT_FLOAT_EQ(y[i], std::max(0.0f, before[i] + bias[i % n] + residual[i]));
+    }
+  }
+}
+
+TEST_P(RowKernelsTest, binary_operations_broadcast_either_side) {
+  const auto check = [&](Binary op, auto plain) {
+    for (std::size_t n = 0; n <= 40; ++n) {
+      for (const auto& [a_step, b_step] : {std::pair{1, 1}, {0, 1}, {1, 0}, {0, 0}}) {
+        const auto a = random_row(random, n + 1);
+        const auto b = random_row(random, n + 1);
+        std::vector<float> y(n + 1, 42.0f);
+        kernels.binary(op, a.data(), a_step, b.data(), b_step, y.data(), n);
+        for (std::size_t i = 0; i < n; ++i) {
+          EXPECT_FLOAT_EQ(y[i], plain(a[i * static_cast<std::size_t>(a_step)], b[i * static_cast<std::size_t>(b_step)]));
+        }
+        EXPECT_EQ(y[n], 42.0f);
+      }
+    }
+  };
+  check(Binary::add, [](float p, float q) { return p + q; });
+  check(Binary::sub, [](float p, float q) { return p - q; });
+  check(Binary::mul, [](float p, float q) { return p * q; });
+  check(Binary::div, [](float p, float q) { return p / q; });
+  check(Binary::min, [](float p, float q) { return std::min(p, q); });
+  check(Binary::max, [](float p, float q) { return std::max(p, q); });
+}
+
+TEST_P(RowKernelsTest, minimum_and_maximum_propagate_nan_of_either_side) {
+  const std::vector<float> a{kNan, 1, kNan};
+  const std::vector<float> b{1, kNan, kNan};
+  for (const Binary op : {Binary::min, Binary::max}) {
+    std::vector<float> y(3);
+    kernels.binary(op, a.data(), 1, b.data(), 1, y.data(), 3);
+    for (const float value : y) EXPECT_TRUE(std::isnan(value));
+  }
+}
+
+TEST_P(RowKernelsTest, sum_and_max_agree_at_every_length) {
+  EXPECT_EQ(kernels.max(nullptr, 0), -kInfinity);
+  for (std::size_t n = 1; n <= 70; ++n) {
+    const auto x = random_row(random, n);
+    double total = 0;
+    for (const float value : x) total += value;
+    EXPECT_NEAR(kernels.sum(x.data(), n), total, 1e-4);
+    EXPECT_EQ(kernels.max(x.data(), n), *std::max_element(x.begin(), x.end()));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(every_isa, RowKernelsTest, testing::ValuesIn(runnable_isas()),
+                         [](const auto& instance) { return std::string(to_string(instance.param)); });
+
+}  // namespace
+}  // namespace sparse_run::cpu
