@@ -6,7 +6,6 @@
 
 #include "base/clock.hpp"
 #include "graph/passes/pipeline.hpp"
-#include "graph/passes/resolve.hpp"
 
 namespace sparse_run {
 
@@ -43,10 +42,8 @@ CompiledGraph::CompiledGraph(const Graph& graph, std::span<const Type> types, co
   const auto start = Clock::now();
   auto report = std::make_shared<CompileReport>();
   report->signature = signature_of(graph, types);
-  Graph resolved = resolve(graph, types, *compiler.evaluator);
-  PassPipeline pipeline = specialize_passes();
-  pipeline.disable(compiler.options.disabled_passes);
-  auto specialized = std::make_shared<const Graph>(pipeline.run(std::move(resolved), report->passes));
+  const auto specialized = std::make_shared<const Graph>(
+      specialize(graph, types, *compiler.evaluator, compiler.options.passes, &report->passes));
   staged_ = split_stages(specialized);
   if (staged_.later) later_ = std::make_unique<GraphRunner>(staged_.later, compiler);
 

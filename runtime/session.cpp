@@ -123,9 +123,8 @@ Session::Session(std::shared_ptr<const Graph> model, std::vector<std::shared_ptr
   impl_->bodies = std::make_unique<SessionBodies>(impl_->compiler);
   impl_->compiler.bodies = impl_->bodies.get();
   impl_->arena->execute([&] {
-    PassPipeline pipeline = ::sparse_run::load_passes(*impl_->compiler.evaluator);
-    pipeline.disable(impl_->compiler.options.disabled_passes);
-    impl_->graph = std::make_shared<const Graph>(pipeline.run(*model, impl_->load_passes));
+    impl_->graph = std::make_shared<const Graph>(
+        optimize(*model, *impl_->compiler.evaluator, impl_->compiler.options.passes, &impl_->load_passes));
   });
   impl_->runner = std::make_unique<GraphRunner>(impl_->graph, impl_->compiler);
 }

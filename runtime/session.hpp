@@ -12,6 +12,7 @@
 
 #include "device/device.hpp"
 #include "graph/passes/evaluator.hpp"
+#include "graph/passes/pass.hpp"
 #include "partitioner/plan.hpp"
 #include "runtime/trace.hpp"
 
@@ -23,7 +24,7 @@ using Planner = std::function<Plan(const Graph& graph)>;
 struct SessionOptions {
   int threads = 0;                        ///< 0: every core this process may use
   std::uint64_t seed = 0;                 ///< of random operators
-  std::set<std::string> disabled_passes;  ///< by name
+  PassOptions passes;                     ///< which passes not to run
   std::size_t cached_signatures = 8;      ///< compiled input-shape signatures kept (least recently used goes)
   std::size_t memory_limit = 0;           ///< bytes of working memory and packed weights of a signature; 0: unlimited
 };
@@ -33,14 +34,6 @@ struct Port {
   std::string name;
   Type type;                         ///< -1 where symbolic or unknown
   std::vector<std::string> symbols;  ///< parallel to the shape; "" where the dimension is a number or anonymous
-};
-
-/// How one pass of the compiler went.
-struct PassReport {
-  std::string name;
-  double ms = 0;
-  std::size_t nodes_before = 0;
-  std::size_t nodes_after = 0;
 };
 
 /// What was compiled for one signature.
