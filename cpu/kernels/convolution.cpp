@@ -39,7 +39,7 @@ std::optional<std::string> describe(const NodeView& view, Convolution& conv) {
   if (geometry.axes.size() == 2) height = geometry.axes[0];
   const WindowAxis& width = geometry.axes.back();
   constexpr std::int64_t kLargest = 1 << 30;
-  for (const WindowAxis* axis : {&height, &width}) {
+  for (const WindowAxis* axis : {static_cast<const WindowAxis*>(&height), &width}) {
     for (const std::int64_t size : {axis->input, axis->kernel, axis->stride, axis->dilation, axis->output}) {
       if (size > kLargest) return "a size exceeds 2^30";
     }
