@@ -5,10 +5,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   file(GLOB_RECURSE avx2_kernels CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/cpu/*_avx2.cpp")
   file(GLOB_RECURSE avx512_kernels CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/cpu/*_avx512.cpp")
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")  # _mm512_undefined_ps() in the compiler's own header
-    set(avx512_warnings -Wno-maybe-uninitialized)
+    set(avx512_warnings -Wno-maybe-uninitialized -Wno-uninitialized)
   endif()
   set_source_files_properties(${avx2_kernels} PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma;-mbmi2;-O3")
-  # GCC 12 warns about the deliberately undefined registers inside its own AVX-512 reductions.
   set_source_files_properties(${avx512_kernels} PROPERTIES
     COMPILE_OPTIONS "-mavx2;-mfma;-mbmi2;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-O3;${avx512_warnings}")
 endif()
