@@ -1,0 +1,58 @@
+# Everyday commands. `make help` lists them.
+SHELL := /bin/bash
+JOBS ?= $(shell nproc)
+PYTHON := .venv/bin/python
+SPARSE_RUN := build/release/bin/sparse-run
+
+.PHONY: help setup build demo test test-unit test-python test-sanitizers bench format tidy clean
+
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+setup: ## install what building needs
+	@scripts/setup.sh build
+
+build: setup ## build build/release/bin/sparse-run
+	@cmake --preset release -DSPARSE_RUN_TESTS=OFF >/dev/null
+	@cmake --build --preset release -j $(JOBS) --target sparse-run
+
+demo: build ## build, then classify handwritten digits with a dense and a pruned network
+	@examples/digits/run.sh $(SPARSE_RUN)
+
+test: test-unit test-python test-sanitizers ## every test: units, conformance, models, command line, sanitizers
+
+test-unit: ## unit tests, release build
+	@scripts/setup.sh test
+	@cmake --preset release -DSPARSE_RUN_TESTS=ON >/dev/null
+	@cmake --build --preset release -j $(JOBS)
+	@ctest --test-dir build/release --output-on-failure -j $(JOBS)
+
+.venv/installed: tests/requirements.txt
+	@scripts/setup.sh test
+	@python3 -m venv .venv
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+test-python: test-unit .venv/installed ## ONNX node tests, real models and the command line, through the executable
+	@SPARSE_RUN=$(SPARSE_RUN) $(PYTHON) -m pytest -q tests
+
+test-sanitizers: ## unit tests under address, undefined-behaviour and thread sanitizers
+	@scripts/setup.sh test
+	@cmake --preset asan >/dev/null && cmake --build --preset asan -j $(JOBS)
+	@ctest --test-dir build/asan --output-on-failure -j $(JOBS)
+	@cmake --preset tsan >/dev/null && cmake --build --preset tsan -j $(JOBS) --target runtime_test
+	@ctest --test-dir build/tsan --output-on-failure -R '^runtime$$'
+
+bench: build ## compare with the engines people use otherwise; writes build/bench
+	@bench/install_peers.sh
+	@bench/run.sh $(SPARSE_RUN)
+
+format: ## format all sources
+	@git ls-files '*.cpp' '*.hpp' | xargs clang-format -i
+
+tidy: ## static analysis of all sources
+	@cmake --preset dev -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >/dev/null
+	@git ls-files '*.cpp' | grep -v _test.cpp | xargs clang-tidy -p build/dev --quiet
+
+clean: ## remove everything that was built
+	@rm -rf build
