@@ -38,6 +38,18 @@ template <class V, int Rows, int Vectors, bool Partial>
 #pragma GCC unroll 16
       for (int v = 0; v < Vectors; ++v) sum[r][v] = start;
     }
+    if (t.residual != nullptr) {
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) {
+        const float* residual = t.residual + static_cast<std::size_t>(r) * t.residual_stride;
+#pragma GCC unroll 16
+        for (int v = 0; v < Vectors; ++v) {
+          const bool part = Partial && v == last_vector;
+          sum[r][v] =
+              V::add(sum[r][v], part ? V::load(residual + v * V::width, t.mask) : V::load(residual + v * V::width));
+        }
+      }
+    }
   } else {
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
@@ -68,18 +80,6 @@ template <class V, int Rows, int Vectors, bool Partial>
   }
 
   if (t.last) {
-    if (t.residual != nullptr) {
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) {
-        const float* residual = t.residual + static_cast<std::size_t>(r) * t.residual_stride;
-#pragma GCC unroll 16
-        for (int v = 0; v < Vectors; ++v) {
-          const bool part = Partial && v == last_vector;
-          sum[r][v] =
-              V::add(sum[r][v], part ? V::load(residual + v * V::width, t.mask) : V::load(residual + v * V::width));
-        }
-      }
-    }
     const F low = V::broadcast(t.low), high = V::broadcast(t.high);
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {

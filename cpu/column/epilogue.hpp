@@ -42,7 +42,7 @@ struct Activation {
   }
 };
 
-/// y[row][lane] = activation(result + bias[row] + residual[row][lane]). A view: the caller keeps the arrays alive.
+/// y[row][lane] = activation(bias[row] + residual[row][lane] + result). A view: the caller keeps the arrays alive.
 struct Epilogue {
   const float* bias = nullptr;      ///< one per output row, or null for 0
   const float* residual = nullptr;  ///< laid out like y, with its own row stride, or null; may alias y

@@ -1,0 +1,66 @@
+// The sparse kernels of one instruction set as function pointers, looked up once when weights are compiled.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "cpu/column/column.hpp"
+#include "cpu/column/epilogue.hpp"
+#include "cpu/isa.hpp"
+
+namespace sparse_run::cpu {
+
+/// Room for the collected panel of a sparse K tile and its row of zeros, on the kernel's stack.
+inline constexpr std::size_t kSparsePanelFloats = 12288;
+/// Most vectors of lanes one pass over a sparse tile computes.
+inline constexpr int kSparseVectors = 6;
+/// Row pairs whose results are fetched ahead; the row list is that much longer than its pairs.
+inline constexpr std::size_t kSparseLookahead = 2;
+
+/// Consecutive row pairs that have equally many steps.
+struct SparseRun {
+  std::uint32_t steps;
+  std::uint32_t pairs;
+};
+
+/// One step of two rows: where in the panel their activations lie (in floats) and their weights. The shorter row of a
+/// pair is filled up with weight 0 on the panel's row of zeros.
+struct SparseStep {
+  std::uint16_t at[2];
+  float weight[2];
+};
+static_assert(sizeof(SparseStep) == 12);
+
+/// The entries of one K tile, rows paired in descending order of their number of entries.
+struct SparseTile {
+  std::size_t k_begin, k_end;
+  std::size_t first_step, first_row, first_run;  ///< positions in the arrays of SparsePack
+  std::size_t runs;
+};
+
+/// A view of what SparseColumns owns.
+struct SparsePack {
+  const SparseTile* tiles;
+  std::size_t tile_count;  ///< at least 1; every row occurs in the first and in the last
+  const SparseStep* steps;
+  const std::uint32_t* rows;
+  const SparseRun* runs;
+  int vectors;  ///< lanes of a whole block, in vectors; the panel's pitch
+};
+
+struct SparseKernels {
+  Isa isa;
+  int width;
+  void (*columns)(const SparsePack&, const ColumnInput&, std::size_t lane_begin, std::size_t lane_end, float* y,
+                  std::size_t y_stride, const Epilogue&);
+};
+
+/// The kernels of a set that the processor must run (runnable_isas()).
+const SparseKernels& sparse_kernels(Isa isa) noexcept;
+
+// One per translation unit kernels_<isa>.cpp.
+extern const SparseKernels kPortableSparseKernels;
+extern const SparseKernels kAvx2SparseKernels;
+extern const SparseKernels kAvx512SparseKernels;
+
+}  // namespace sparse_run::cpu
