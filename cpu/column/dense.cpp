@@ -17,10 +17,13 @@ std::size_t choose_k_tile(std::size_t k, std::size_t lanes) {
 
 }  // namespace
 
-DenseColumns::DenseColumns(std::span<const float> weights, std::size_t rows, std::size_t k, Isa isa)
+DenseColumns::DenseColumns(std::span<const float> weights, std::size_t rows, std::size_t k, std::size_t lanes, Isa isa)
     : rows_(rows), k_(k), kernels_(&column_kernels(isa)) {
   require(weights.size() == rows * k, "DenseColumns: weights do not have rows · k elements");
-  k_tile_ = choose_k_tile(k, lane_step());
+  const auto width = static_cast<std::size_t>(kernels_->width);
+  const std::size_t most = lane_step() * kDenseGroupTiles;
+  const std::size_t panel_lanes = std::clamp((lanes + width - 1) / width * width, 2 * width, most);
+  k_tile_ = choose_k_tile(k, panel_lanes);
   weights_.resize(rows * k);
   float* out = weights_.data();
   for (std::size_t k_begin = 0; k_begin < k; k_begin += k_tile_) {

@@ -15,8 +15,12 @@ namespace sparse_run::cpu {
 /// (transposed: rows = output features, lanes = tokens). Immutable: any number of threads may run it at once.
 class DenseColumns {
  public:
-  /// `weights` is row-major [rows][k]; it is copied. Throws Error(internal) when its size differs.
-  DenseColumns(std::span<const float> weights, std::size_t rows, std::size_t k, Isa isa = active_isa());
+  /// `weights` is row-major [rows][k]; it is copied. `lanes` is the number of lanes one run is expected to compute: few
+  /// lanes allow longer K tiles. More lanes than that are computed correctly, in panels that fit the K tile. Throws
+  /// Error(internal) when the size of `weights` differs.
+  DenseColumns(std::span<const float> weights, std::size_t rows, std::size_t k, std::size_t lanes = kManyLanes,
+               Isa isa = active_isa());
+  static constexpr std::size_t kManyLanes = std::size_t{1} << 30;
 
   std::size_t rows() const noexcept { return rows_; }
   std::size_t k() const noexcept { return k_; }

@@ -119,11 +119,12 @@ struct DenseTiles {
   }
 };
 
+/// Loop order: chunks of rows, groups of lane tiles, K tiles, row blocks, the tiles of the group. The panel of the
+/// group stays in the innermost cache, the sums of a chunk in the next one; weights are read once per group.
 template <class V>
-void dense_columns(const DensePack& pack, const ColumnInput& input, const ColumnPart& part, float* y,
-                   std::size_t y_stride, const Epilogue& epilogue) {
+void dense_chunk(const DensePack& pack, const ColumnInput& input, const ColumnPart& part, float* y,
+                 std::size_t y_stride, const Epilogue& epilogue) {
   static constexpr DenseTiles<V> tiles{std::make_integer_sequence<int, V::kTileRows>()};
-  constexpr int pitch = V::kTileVectors * V::width;
   alignas(64) float panel[kDensePanelFloats];
 
   const Activation& activation = epilogue.activation;
@@ -133,46 +134,77 @@ void dense_columns(const DensePack& pack, const ColumnInput& input, const Column
   tile.high = curved ? __builtin_inff() : activation.high;
   tile.y_stride = y_stride;
   tile.residual_stride = epilogue.residual_stride;
+  const bool direct = input.window == nullptr && !pack.collect;
 
-  const std::size_t lanes = part.lane_end - part.lane_begin;
-  const std::size_t vectors = (lanes + V::width - 1) / V::width;
-  const std::size_t blocks = (vectors + V::kTileVectors - 1) / V::kTileVectors;
-  std::size_t lane = 0;
-  for (std::size_t block = 0; block < blocks; ++block) {
-    const auto block_vectors = static_cast<int>(vectors / blocks + (block < vectors % blocks ? 1 : 0));
-    const std::size_t left = lanes - lane;
-    const bool partial = left < static_cast<std::size_t>(block_vectors * V::width);
-    const int block_lanes = partial ? static_cast<int>(left) : block_vectors * V::width;
-    tile.mask = V::lanes(block_lanes - (block_vectors - 1) * V::width);
+  const int lanes = static_cast<int>(part.lane_end - part.lane_begin);
+  const int vectors = (lanes + V::width - 1) / V::width;
+  const int fitting = static_cast<int>(kDensePanelFloats / pack.k_tile) / V::width;
+  const int most = fitting < kDenseGroupTiles * V::kTileVectors ? fitting : kDenseGroupTiles * V::kTileVectors;
+  const int groups = (vectors + most - 1) / most;
+  int group_begin = 0;  // lane
+  for (int group = 0; group < groups; ++group) {
+    const int group_vectors = vectors / groups + (group < vectors % groups ? 1 : 0);
+    const int left = lanes - group_begin;
+    const int group_lanes = left < group_vectors * V::width ? left : group_vectors * V::width;
+    const int group_tiles = (group_vectors + V::kTileVectors - 1) / V::kTileVectors;
+    const int pitch = group_vectors * V::width;
+    const std::size_t first_lane = part.lane_begin + static_cast<std::size_t>(group_begin);
+    const BlockCollector<V> collector(input, first_lane, group_lanes);
 
-    for (std::size_t k = 0; k < pack.k || k == 0; k += pack.k_tile) {
+    std::size_t k = 0;
+    do {
       const std::size_t k_end = k + pack.k_tile < pack.k ? k + pack.k_tile : pack.k;
       tile.first = k == 0;
       tile.last = k_end == pack.k;
       tile.k = k_end - k;
-      const bool direct = input.window == nullptr && !pack.collect;
+      const float* x = panel;
+      tile.x_stride = pitch;
       if (direct) {
-        tile.x = input.x + static_cast<std::ptrdiff_t>(k) * input.row_stride + part.lane_begin + lane;
+        x = input.x + static_cast<std::ptrdiff_t>(k) * input.row_stride + first_lane;
         tile.x_stride = input.row_stride;
       } else {
-        collect_panel<V>(input, k, k_end, part.lane_begin + lane, block_lanes, panel, pitch);
-        tile.x = panel;
-        tile.x_stride = pitch;
+        collector.collect(k, k_end, panel, pitch);
       }
-      const float* tile_weights = pack.weights + k * pack.rows;
+      const float* weights = pack.weights + k * pack.rows;
       for (std::size_t row = part.row_begin; row < part.row_end; row += V::kTileRows) {
         const std::size_t rows = part.row_end - row < V::kTileRows ? part.row_end - row : V::kTileRows;
-        tile.w = tile_weights + row * tile.k;
-        tile.y = y + row * y_stride + lane;
+        tile.w = weights + row * tile.k;
         tile.bias = epilogue.bias != nullptr ? epilogue.bias + row : nullptr;
-        tile.residual =
-            epilogue.residual != nullptr ? epilogue.residual + row * epilogue.residual_stride + lane : nullptr;
-        tiles.kernel[rows - 1][block_vectors - 1][partial](tile);
-        if (curved && tile.last) activate<V>(activation, tile.y, y_stride, static_cast<int>(rows), block_lanes);
+        int vector = 0;
+        for (int t = 0; t < group_tiles; ++t) {
+          const int tile_vectors = group_vectors / group_tiles + (t < group_vectors % group_tiles ? 1 : 0);
+          const int offset = vector * V::width;
+          const int tile_left = group_lanes - offset;
+          const bool partial = tile_left < tile_vectors * V::width;
+          const int tile_lanes = partial ? tile_left : tile_vectors * V::width;
+          tile.mask = V::lanes(tile_lanes - (tile_vectors - 1) * V::width);
+          tile.x = x + offset;
+          tile.y = y + row * y_stride + group_begin + offset;
+          tile.residual = epilogue.residual != nullptr
+                              ? epilogue.residual + row * epilogue.residual_stride + group_begin + offset
+                              : nullptr;
+          tiles.kernel[rows - 1][tile_vectors - 1][partial](tile);
+          if (curved && tile.last) activate<V>(activation, tile.y, y_stride, static_cast<int>(rows), tile_lanes);
+          vector += tile_vectors;
+        }
       }
-      if (pack.k == 0) break;
-    }
-    lane += static_cast<std::size_t>(block_lanes);
+      k = k_end;
+    } while (k < pack.k);
+    group_begin += group_lanes;
+  }
+}
+
+template <class V>
+void dense_columns(const DensePack& pack, const ColumnInput& input, const ColumnPart& part, float* y,
+                   std::size_t y_stride, const Epilogue& epilogue) {
+  const std::size_t rows = part.row_end - part.row_begin;
+  const std::size_t chunks = (rows + kDenseChunkRows - 1) / kDenseChunkRows;
+  const std::size_t blocks = (rows + V::kTileRows - 1) / V::kTileRows;
+  ColumnPart chunk = part;
+  for (std::size_t i = 0; i < chunks; ++i) {
+    chunk.row_begin = part.row_begin + blocks * i / chunks * V::kTileRows;
+    chunk.row_end = i + 1 == chunks ? part.row_end : part.row_begin + blocks * (i + 1) / chunks * V::kTileRows;
+    dense_chunk<V>(pack, input, chunk, y, y_stride, epilogue);
   }
 }
 

@@ -7,7 +7,11 @@
 
 namespace sparse_run::cpu {
 
-/// Room for the collected panel of a dense tile, on the kernel's stack.
+/// Lane tiles of the dense kernel that share a collected panel.
+inline constexpr int kDenseGroupTiles = 2;
+/// Rows whose sums are finished before the next rows are begun.
+inline constexpr std::size_t kDenseChunkRows = 512;
+/// Room for that panel, on the kernel's stack.
 inline constexpr std::size_t kDensePanelFloats = 9216;
 
 /// Dense weights as the kernel reads them: K tiles, in each the row blocks of `row_step` rows (the last one what is

@@ -165,9 +165,10 @@ void sparse_columns(const SparsePack& pack, const ColumnInput& input, std::size_
     call.mask = V::lanes(call.lanes - (block_vectors - 1) * V::width);
     call.y = y + lane;
     call.residual = epilogue.residual != nullptr ? epilogue.residual + lane : nullptr;
+    const BlockCollector<V> collector(input, lane_begin + lane, call.lanes);
     for (std::size_t i = 0; i < pack.tile_count; ++i) {
       const SparseTile& tile = pack.tiles[i];
-      collect_panel<V>(input, tile.k_begin, tile.k_end, lane_begin + lane, call.lanes, panel, pitch);
+      collector.collect(tile.k_begin, tile.k_end, panel, pitch);
       float* zeros = panel + (tile.k_end - tile.k_begin) * static_cast<std::size_t>(pitch);
       for (int v = 0; v < block_vectors; ++v) V::store(zeros + v * V::width, V::zero());
       call.first = i == 0;
