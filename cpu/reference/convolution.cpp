@@ -178,6 +178,9 @@ void register_convolution(Table& table) {
   table.add("DeformConv", deform_conv);
   table.add("CausalConvWithState", causal_conv_with_state);
   register_pooling(table);
+  register_resize(table);
+  register_image(table);
+  register_signal(table);
 }
 
 }  // namespace sparse_run::reference

@@ -131,6 +131,8 @@ void register_matrix(Table& table) {
   table.add("Gemm", gemm);
   table.add("Det", det);
   register_quantized(table);
+  register_einsum(table);
+  register_attention(table);
 }
 
 }  // namespace sparse_run::reference

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -82,6 +83,32 @@ void store_integers(Tensor& tensor, std::span<const std::int64_t> values) {
                    [](std::int64_t value) { return static_cast<T>(value); });
   });
   if (!known) refuse(tensor.dtype());
+}
+
+void gather_elements(const Tensor& input, std::span<const std::int64_t> source, Tensor& output, double fill) {
+  require(static_cast<std::int64_t>(source.size()) == output.size(), "gather_elements: count differs");
+  if (input.dtype() == DType::string) {
+    const auto from = input.data<std::string>();
+    const auto to = output.data<std::string>();
+    for (std::size_t i = 0; i < source.size(); ++i) {
+      to[i] = source[i] < 0 ? std::string() : from[static_cast<std::size_t>(source[i])];
+    }
+    return;
+  }
+  const std::size_t size = element_size(input.dtype());
+  if (size == 0) refuse(input.dtype());
+  std::vector<std::byte> filler(size);
+  if (fill != 0) {
+    Tensor one = Tensor::allocate(output.dtype(), {});
+    store(one, std::span(&fill, 1));
+    std::memcpy(filler.data(), one.raw(), size);
+  }
+  const auto* from = static_cast<const std::byte*>(input.raw());
+  auto* to = static_cast<std::byte*>(output.raw());
+  for (std::size_t i = 0; i < source.size(); ++i) {
+    const std::byte* element = source[i] < 0 ? filler.data() : from + static_cast<std::size_t>(source[i]) * size;
+    std::memcpy(to + i * size, element, size);
+  }
 }
 
 bool next_index(std::span<std::int64_t> index, std::span<const std::int64_t> shape) noexcept {

@@ -23,6 +23,9 @@ void store(Tensor& tensor, std::span<const double> values);
 /// Writes `values` into an integer tensor, keeping the low bits.
 void store_integers(Tensor& tensor, std::span<const std::int64_t> values);
 
+/// output[i] = input[source[i]], any element type that has memory; `fill`, converted, where source[i] is negative.
+void gather_elements(const Tensor& input, std::span<const std::int64_t> source, Tensor& output, double fill = 0);
+
 /// Advances `index` through `shape` in row-major order; false, with `index` back at zero, after the last one.
 /// A shape with an empty dimension must not be walked.
 bool next_index(std::span<std::int64_t> index, std::span<const std::int64_t> shape) noexcept;

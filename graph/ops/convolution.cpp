@@ -140,6 +140,9 @@ void register_convolution_ops(OpRegistry& registry) {
   registry.add({"", "DeformConv", 19, 3, 5, 1, 1, infer_deform_conv});
   registry.add({"", "CausalConvWithState", 27, 2, 4, 2, 2, infer_causal_conv});
   register_pooling_ops(registry);
+  register_resize_ops(registry);
+  register_image_ops(registry);
+  register_signal_ops(registry);
 }
 
 }  // namespace sparse_run

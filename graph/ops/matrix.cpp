@@ -122,6 +122,8 @@ void register_matrix_ops(OpRegistry& registry) {
   registry.add({"", "MatMulInteger", 10, 2, 4, 1, 1, infer_matmul_integer});
   registry.add({"", "QLinearMatMul", 10, 8, 8, 1, 1, infer_qlinear_matmul});
   registry.add({"", "Det", 11, 1, 1, 1, 1, infer_det});
+  register_einsum_ops(registry);
+  register_attention_ops(registry);
 }
 
 }  // namespace sparse_run

@@ -258,6 +258,25 @@ bool PoolGeometry::known() const noexcept { return batch >= 0 && channels >= 0 &
 
 Shape PoolGeometry::output_shape() const { return shape_of(batch, channels, axes); }
 
+std::vector<WindowAxis> unfolded_axes(const Node& node, const Shape& image, const Shape& block) {
+  if (image.empty() || image.size() != block.size()) {
+    throw_error(ErrorKind::model, "image shape {} and block shape {} differ in rank", to_string(image),
+                to_string(block));
+  }
+  std::vector<WindowAxis> axes(image.size());
+  read_axes(node, axes);
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    if (image[i] < 1 || block[i] < 1 || block[i] > kLargestAttribute) {
+      throw_error(ErrorKind::model, "image shape {} and block shape {}: positive sizes expected", to_string(image),
+                  to_string(block));
+    }
+    axes[i].input = image[i];
+    axes[i].kernel = block[i];
+    slide(axes[i], i, AutoPad::notset, false);
+  }
+  return axes;
+}
+
 Shape unpooled_shape(const Node& node, const Shape& input) {
   PoolGeometry geometry = PoolGeometry::global(input);
   if (!node.has("kernel_shape")) throw_attribute_missing("kernel_shape");

@@ -65,6 +65,10 @@ struct PoolGeometry {
   Shape output_shape() const;
 };
 
+/// Col2Im: windows of size `block` over an image; strides, dilations and pads from the node. Each axis's output is
+/// its number of blocks.
+std::vector<WindowAxis> unfolded_axes(const Node& node, const Shape& image, const Shape& block);
+
 /// Output size of MaxUnpool without an output_shape operand.
 Shape unpooled_shape(const Node& node, const Shape& input);
 
