@@ -111,13 +111,13 @@ void celu(Context& context) {
 
 void thresholded_relu(Context& context) {
   const double alpha = attribute(context, "alpha", 1.0f);
-  map_real(context, [=](double x) { return x != x || x > alpha ? x : 0; });
+  map_real(context, [=](double x) { return x > alpha ? x : 0; });
 }
 
 void shrink(Context& context) {
   const double bias = attribute(context, "bias", 0.0f);
   const double lambda = attribute(context, "lambd", 0.5f);
-  map_real(context, [=](double x) { return x < -lambda ? x + bias : (x > lambda ? x - bias : (x != x ? x : 0)); });
+  map_real(context, [=](double x) { return x < -lambda ? x + bias : (x > lambda ? x - bias : 0); });
 }
 
 void gelu(Context& context) {

@@ -74,13 +74,19 @@ TEST(Dropout, training_scales_what_it_keeps) {
   EXPECT_LT(kept, 320);
 }
 
-TEST(Cast, reals_become_integers_towards_zero_within_limits) {
+TEST(Cast, reals_become_integers_towards_zero_and_keep_low_bits_or_saturate) {
   const Tensor in = Tensor::of<float>({6}, {1.9f, -1.9f, 300, -300, kInf, kNan});
   EXPECT_THAT(elements<std::int8_t>(SingleNode("Cast").with("to", std::int64_t{3}).run({in})),
-              ElementsAre(1, -1, 127, -128, 127, 0));
+              ElementsAre(1, -1, 44, -44, -1, 0));
   EXPECT_THAT(
       elements<bool>(SingleNode("Cast").with("to", std::int64_t{9}).run({Tensor::of<float>({3}, {0, 0.1f, kNan})})),
       ElementsAre(false, true, true));
+  EXPECT_THAT(elements<std::int32_t>(
+                  SingleNode("Cast").with("to", std::int64_t{6}).run({Tensor::of<float>({2}, {3e9f, -kInf})})),
+              ElementsAre(2147483647, -2147483648));
+  EXPECT_THAT(elements<std::uint64_t>(
+                  SingleNode("Cast").with("to", std::int64_t{13}).run({Tensor::of<double>({2}, {-1, 0x1p63})})),
+              ElementsAre(~std::uint64_t{0}, std::uint64_t{1} << 63));
 }
 
 TEST(Cast, integers_wrap) {

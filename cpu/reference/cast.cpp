@@ -12,8 +12,20 @@ namespace sparse_run::reference {
 
 namespace {
 
-/// Integers wrap around, reals are truncated towards zero within the target's limits (NaN gives 0), anything that is
-/// not zero is true.
+/// Truncates towards zero. Beyond the target's range, which the standard leaves open, i32 and i64 saturate and the
+/// others keep the low bits of the 64-bit integer, so that -1 becomes 255 as u8; NaN gives 0.
+template <class To>
+To truncate(double value) {
+  if constexpr (std::is_same_v<To, std::int32_t> || std::is_same_v<To, std::int64_t>) {
+    return truncate_to<To>(value);
+  } else if (std::is_same_v<To, std::uint64_t> && value > 0) {
+    return static_cast<To>(truncate_to<std::uint64_t>(value));
+  } else {
+    return static_cast<To>(truncate_to<std::int64_t>(value));
+  }
+}
+
+/// Integers wrap around, reals are truncated, anything that is not zero is true.
 template <class To, class From>
 To convert(From value) {
   if constexpr (std::is_same_v<To, bool>) {
@@ -23,7 +35,7 @@ To convert(From value) {
   } else if constexpr (is_real<To> || !std::is_same_v<From, double>) {
     return static_cast<To>(value);
   } else {
-    return truncate_to<To>(value);
+    return truncate<To>(value);
   }
 }
 
