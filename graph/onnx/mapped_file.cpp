@@ -76,7 +76,7 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
 
 std::shared_ptr<const MappedFile> MappedFile::open_beneath(const std::filesystem::path& folder,
                                                            const std::string& relative, std::uint64_t max_bytes) {
-  if (relative.find('\0') != std::string::npos) throw_error(ErrorKind::model, "path contains a NUL byte");
+  if (relative.find('\0') != std::string::npos) throw_error(ErrorKind::model, "the path contains a NUL byte");
   const std::filesystem::path path(relative);
   if (path.is_absolute()) throw_error(ErrorKind::model, "is an absolute path; it must lie in the model's folder");
   std::vector<std::string> components;

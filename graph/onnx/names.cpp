@@ -39,6 +39,12 @@ void check_name(std::string_view name, const ImportLimits& limits, std::string_v
     throw_error(ErrorKind::limit, "the name of {} has {} bytes, more than the limit of {}", what, name.size(),
                 limits.name_length);
   }
+  for (const char c : name) {
+    // Names appear in one-line messages and on terminals; the standard wants identifiers.
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      throw_error(ErrorKind::model, "the name of {} contains control character {:#04x}", what, static_cast<int>(c));
+    }
+  }
   if (!is_utf8(name)) throw_error(ErrorKind::model, "the name of {} is not valid UTF-8", what);
 }
 

@@ -8,7 +8,7 @@
 
 namespace sparse_run::onnx {
 
-/// Error(limit) when the name is too long, Error(model) when it is not UTF-8. `what` says whose name it is.
+/// Error(limit) when the name is too long, Error(model) when it is not UTF-8 or has control characters. `what` says whose name it is.
 void check_name(std::string_view name, const ImportLimits& limits, std::string_view what);
 
 /// "ai.onnx" and "" are the same domain, written "".
