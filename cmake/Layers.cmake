@@ -6,7 +6,8 @@ target_include_directories(sparse_run_flags INTERFACE "${CMAKE_SOURCE_DIR}")
 target_include_directories(sparse_run_flags SYSTEM INTERFACE "${CMAKE_BINARY_DIR}/generated")
 if(SPARSE_RUN_SANITIZE)
   target_compile_options(sparse_run_flags INTERFACE -fsanitize=${SPARSE_RUN_SANITIZE} -fno-omit-frame-pointer
-                         -fno-sanitize-recover=all)
+                         -fno-sanitize-recover=all
+                         -Wno-maybe-uninitialized)  # GCC sees ghosts in std::optional once it is instrumented
   target_link_options(sparse_run_flags INTERFACE -fsanitize=${SPARSE_RUN_SANITIZE})
 endif()
 
