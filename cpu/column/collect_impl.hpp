@@ -151,6 +151,10 @@ class WindowCollector {
         for (int i = 0; i < n; ++i) value = V::merge(value, in + pieces[i].offset, pieces[i].mask());
         V::store(out, value);
       }
+    } else if (window_.stride_width == 2 && n == 1 && pieces[0].begin == 0 && pieces[0].end == V::width) {
+      for (in += pieces[0].offset; channels > 0; --channels, in += stride, out += out_stride) {
+        V::store(out, V::load_stride2(in));
+      }
     } else if (window_.stride_width == 2) {
       for (; channels > 0; --channels, in += stride, out += out_stride) {
         auto value = V::zero();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cpu/column/column.hpp"
+#include "cpu/column/depthwise.hpp"
 #include "cpu/column/epilogue.hpp"
 #include "cpu/isa.hpp"
 
@@ -23,6 +24,19 @@ struct DensePack {
   bool collect = false;  ///< copy plain rows into a panel before use
 };
 
+/// At most 8 vectors times the rows [row_begin, row_end) of row-major weights; see DenseFewLanes::run.
+struct FewLanesCall {
+  const float* weights;
+  std::size_t k;
+  const float* x;
+  std::size_t x_stride;
+  std::size_t lanes;
+  float* y;
+  std::size_t y_stride;
+  std::size_t row_begin, row_end;
+  const Epilogue& epilogue;
+};
+
 struct ColumnKernels {
   Isa isa;
   int width;        ///< lanes of a vector
@@ -30,6 +44,10 @@ struct ColumnKernels {
   int dense_lanes;  ///< lanes of a whole tile
   void (*dense)(const DensePack&, const ColumnInput&, const ColumnPart&, float* y, std::size_t y_stride,
                 const Epilogue&);
+  void (*dense_few_lanes)(const FewLanesCall&);
+  void (*depthwise)(const DepthwiseCall&);
+  void (*transpose)(const float* in, std::size_t in_stride, std::size_t rows, std::size_t columns, float* out,
+                    std::size_t out_stride);
   void (*activate)(const Activation&, float* y, std::size_t y_stride, int rows, int lanes);
 };
 

@@ -16,7 +16,7 @@
 //   load/store, load(p, m)/store(p, x, m)   unaligned; masked forms touch no memory outside the mask, load gives 0
 //   there merge(x, p, m)            x with the lanes of m loaded from p merge_stride2(x, p, m)    x with lane l of m
 //   loaded from p[2 l] min(a, x), max(a, x)      x where either is NaN
-// plus arithmetic. Registers to plan a tile for: kTileRows × kTileVectors accumulators.
+// plus arithmetic. Registers to plan for: kTileRows × kTileVectors accumulators of a dense tile, kSums elsewhere.
 // Everything is static and always inlined: translation units with different flags share no symbol.
 
 #define SPARSE_RUN_INLINE [[gnu::always_inline]] static inline
@@ -30,6 +30,7 @@ struct Avx512 {
   static constexpr int width = 16;
   static constexpr int kTileRows = 8;
   static constexpr int kTileVectors = 3;
+  static constexpr int kSums = 24;
 
   SPARSE_RUN_INLINE Mask lanes(int n) { return static_cast<Mask>((1u << n) - 1u); }
   SPARSE_RUN_INLINE Mask lanes(int begin, int end) { return static_cast<Mask>((1u << end) - (1u << begin)); }
@@ -40,6 +41,46 @@ struct Avx512 {
   SPARSE_RUN_INLINE void store(float* p, F x) { _mm512_storeu_ps(p, x); }
   SPARSE_RUN_INLINE void store(float* p, F x, Mask m) { _mm512_mask_storeu_ps(p, m, x); }
   SPARSE_RUN_INLINE F merge(F x, const float* p, Mask m) { return _mm512_mask_loadu_ps(x, m, p); }
+  SPARSE_RUN_INLINE F load_stride2(const float* p) {
+    const __m512i places = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 14, 12, 10, 8, 6, 4, 2, 0);
+    return _mm512_permutex2var_ps(_mm512_loadu_ps(p), places, _mm512_loadu_ps(p + 15));
+  }
+  SPARSE_RUN_INLINE __m512i places(const std::uint16_t* at) {
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
+  }
+  SPARSE_RUN_INLINE F gather(const float* p, const std::uint16_t* at) { return _mm512_i32gather_ps(places(at), p, 4); }
+  SPARSE_RUN_INLINE F gather(const float* p, const std::uint16_t* at, Mask m) {
+    return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), m, places(at), p, 4);
+  }
+  SPARSE_RUN_INLINE void transpose(F (&block)[16]) {
+    F pairs[16], quads[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+      pairs[i] = _mm512_unpacklo_ps(block[i], block[i + 1]);
+      pairs[i + 1] = _mm512_unpackhi_ps(block[i], block[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+#pragma GCC unroll 2
+      for (int j = 0; j < 2; ++j) {
+        const __m512d a = _mm512_castps_pd(pairs[i + j]), b = _mm512_castps_pd(pairs[i + 2 + j]);
+        quads[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+        quads[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+      }
+    }
+    // quads[4 i + c] holds, in 128-bit lane l, column 4 l + c of rows 4 i … 4 i + 3.
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; ++c) {
+      const F a = _mm512_shuffle_f32x4(quads[c], quads[4 + c], 0x88),
+              b = _mm512_shuffle_f32x4(quads[8 + c], quads[12 + c], 0x88);
+      const F d = _mm512_shuffle_f32x4(quads[c], quads[4 + c], 0xdd),
+              e = _mm512_shuffle_f32x4(quads[8 + c], quads[12 + c], 0xdd);
+      block[c] = _mm512_shuffle_f32x4(a, b, 0x88);
+      block[8 + c] = _mm512_shuffle_f32x4(a, b, 0xdd);
+      block[4 + c] = _mm512_shuffle_f32x4(d, e, 0x88);
+      block[12 + c] = _mm512_shuffle_f32x4(d, e, 0xdd);
+    }
+  }
   SPARSE_RUN_INLINE F merge_stride2(F x, const float* p, Mask m) {
     const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
     const __m512 low = _mm512_maskz_loadu_ps(static_cast<Mask>(_pdep_u32(m & 0xffu, 0x5555u)), p);
@@ -70,6 +111,7 @@ struct Avx2 {
   static constexpr int width = 8;
   static constexpr int kTileRows = 4;
   static constexpr int kTileVectors = 3;
+  static constexpr int kSums = 12;
 
   SPARSE_RUN_INLINE __m256i lane_numbers() { return _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0); }
   SPARSE_RUN_INLINE Mask lanes(int n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane_numbers()); }
@@ -82,6 +124,38 @@ struct Avx2 {
   SPARSE_RUN_INLINE void store(float* p, F x, Mask m) { _mm256_maskstore_ps(p, m, x); }
   SPARSE_RUN_INLINE F merge(F x, const float* p, Mask m) {
     return _mm256_blendv_ps(x, _mm256_maskload_ps(p, m), _mm256_castsi256_ps(m));
+  }
+  SPARSE_RUN_INLINE F load_stride2(const float* p) {
+    const __m256 mixed = _mm256_shuffle_ps(_mm256_loadu_ps(p), _mm256_loadu_ps(p + 7), _MM_SHUFFLE(3, 1, 2, 0));
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), _MM_SHUFFLE(3, 1, 2, 0)));
+  }
+  SPARSE_RUN_INLINE __m256i places(const std::uint16_t* at) {
+    return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+  }
+  SPARSE_RUN_INLINE F gather(const float* p, const std::uint16_t* at) { return _mm256_i32gather_ps(p, places(at), 4); }
+  SPARSE_RUN_INLINE F gather(const float* p, const std::uint16_t* at, Mask m) {
+    return _mm256_mask_i32gather_ps(_mm256_setzero_ps(), p, places(at), _mm256_castsi256_ps(m), 4);
+  }
+  SPARSE_RUN_INLINE void transpose(F (&block)[8]) {
+    F pairs[8], quads[8];
+#pragma GCC unroll 4
+    for (int i = 0; i < 8; i += 2) {
+      pairs[i] = _mm256_unpacklo_ps(block[i], block[i + 1]);
+      pairs[i + 1] = _mm256_unpackhi_ps(block[i], block[i + 1]);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 8; i += 4) {
+#pragma GCC unroll 2
+      for (int j = 0; j < 2; ++j) {
+        quads[i + 2 * j] = _mm256_shuffle_ps(pairs[i + j], pairs[i + 2 + j], _MM_SHUFFLE(1, 0, 1, 0));
+        quads[i + 2 * j + 1] = _mm256_shuffle_ps(pairs[i + j], pairs[i + 2 + j], _MM_SHUFFLE(3, 2, 3, 2));
+      }
+    }
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; ++c) {
+      block[c] = _mm256_permute2f128_ps(quads[c], quads[4 + c], 0x20);
+      block[4 + c] = _mm256_permute2f128_ps(quads[c], quads[4 + c], 0x31);
+    }
   }
   SPARSE_RUN_INLINE F merge_stride2(F x, const float* p, Mask m) {
     return _mm256_mask_i32gather_ps(x, p, _mm256_slli_epi32(lane_numbers(), 1), _mm256_castsi256_ps(m), 4);
@@ -119,6 +193,7 @@ struct Portable {
   static constexpr int width = 4;
   static constexpr int kTileRows = 4;
   static constexpr int kTileVectors = 2;
+  static constexpr int kSums = 12;
 
   SPARSE_RUN_INLINE Mask lanes(int n) { return {0, n}; }
   SPARSE_RUN_INLINE Mask lanes(int begin, int end) { return {begin, end}; }
@@ -137,6 +212,22 @@ struct Portable {
   SPARSE_RUN_INLINE F merge(F x, const float* p, Mask m) {
     for (int i = m.begin; i < m.end; ++i) x[i] = p[i];
     return x;
+  }
+  SPARSE_RUN_INLINE F load_stride2(const float* p) { return F{p[0], p[2], p[4], p[6]}; }
+  SPARSE_RUN_INLINE F gather(const float* p, const std::uint16_t* at) {
+    return F{p[at[0]], p[at[1]], p[at[2]], p[at[3]]};
+  }
+  SPARSE_RUN_INLINE F gather(const float* p, const std::uint16_t* at, Mask m) {
+    F x{};
+    for (int i = m.begin; i < m.end; ++i) x[i] = p[at[i]];
+    return x;
+  }
+  SPARSE_RUN_INLINE void transpose(F (&block)[4]) {
+    const F a = block[0], b = block[1], c = block[2], d = block[3];
+    block[0] = F{a[0], b[0], c[0], d[0]};
+    block[1] = F{a[1], b[1], c[1], d[1]};
+    block[2] = F{a[2], b[2], c[2], d[2]};
+    block[3] = F{a[3], b[3], c[3], d[3]};
   }
   SPARSE_RUN_INLINE F merge_stride2(F x, const float* p, Mask m) {
     for (int i = m.begin; i < m.end; ++i) x[i] = p[2 * i];
