@@ -62,10 +62,7 @@ std::vector<TapWeight> grid_taps(double at, const SampledAxis& axis, Sampling sa
   // Beyond this every padding mode gives what it gives at the bound, and integers stay representable.
   at = std::isnan(at) ? -1e9 : std::clamp(at, -1e9, 1e9);
   if (sampling == Sampling::nearest) at = std::nearbyint(at);
-  if (at < axis.low || at > axis.high) {
-    if (padding == Padding::border) at = std::clamp(at, 0.0, static_cast<double>(axis.size - 1));
-    if (padding == Padding::reflection) at = reflected(at, axis.low, axis.high);
-  }
+  if (padding == Padding::reflection) at = reflected(at, axis.low, axis.high);
   if (sampling == Sampling::nearest) return {{axis.resolved(std::trunc(at), padding), 1.0}};
   const double base = std::floor(at);
   const double t = at - base;

@@ -30,6 +30,12 @@ TEST(GridSample, padding_modes_decide_outside) {
   EXPECT_THAT(padded("reflection"), ElementsAre(20, 20));  // position -2.3, rounded to -2, folds at -0.5 to 1
 }
 
+TEST(GridSample, cubic_repeats_the_border_tap_by_tap) {
+  // position 2.5, half way beyond the last element: taps 20 30 30 30 with weights -3/32 19/32 19/32 -3/32
+  const auto y = sample_line({{"mode", std::string("cubic")}, {"padding_mode", std::string("border")}}, {1});
+  EXPECT_THAT(y, ElementsAre(testing::FloatNear(30.9375F, 1e-4F)));
+}
+
 TEST(GridSample, what_is_not_a_number_reads_nothing) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float inf = std::numeric_limits<float>::infinity();

@@ -71,6 +71,11 @@ void slide(WindowAxis& axis, std::size_t index, AutoPad auto_pad, bool ceil_mode
   }
   const std::int64_t padded = checked_add(axis.input, axis.pad_begin + axis.pad_end);
   const std::int64_t slack = padded - axis.extent();
+  // Rounding up, a window that overhangs by less than a stride is still one window.
+  if (ceil_mode && slack < 0 && slack > -axis.stride && padded > 0) {
+    axis.output = 1;
+    return;
+  }
   if (slack < 0) {
     throw_error(ErrorKind::model,
                 "spatial dimension {}: a window of {} (kernel {}, dilation {}) is larger than the padded input {} "

@@ -91,6 +91,16 @@ TEST(PoolGeometry, ceil_mode_drops_windows_that_start_in_the_trailing_padding) {
   EXPECT_EQ(output({0, 0}, 1), 1);  // ceil would be 2, but that window starts at position 2
 }
 
+TEST(PoolGeometry, ceil_mode_keeps_a_window_that_overhangs_by_less_than_a_stride) {
+  const auto output = [](std::int64_t stride) {
+    const Node node =
+        node_with("MaxPool", {{"kernel_shape", Ints{5}}, {"strides", Ints{stride}}, {"ceil_mode", std::int64_t{1}}});
+    return PoolGeometry::sliding(node, {1, 1, 4}).axes[0].output;
+  };
+  EXPECT_EQ(output(3), 1);
+  EXPECT_THROW(output(1), Error);
+}
+
 TEST(PoolGeometry, global_covers_everything) {
   const auto geometry = PoolGeometry::global({2, 3, 4, -1});
   EXPECT_EQ(geometry.output_shape(), Shape({2, 3, 1, 1}));
