@@ -103,13 +103,7 @@ TEST(import_limits, many_equal_names_stay_fast) {
 
 TEST(import_limits, sequence_files_nest_only_so_deep) {
   const TemporaryFolder folder;
-  onnx_wire::SequenceProto sequence;
-  auto* inner = &sequence;
-  for (int level = 0; level < 10'000; ++level) {
-    inner->set_elem_type(onnx_wire::SequenceProto::SEQUENCE);
-    inner = inner->add_sequence_values();
-  }
-  const auto file = folder.write("deep.pb", sequence.SerializeAsString());
+  const auto file = folder.write("deep.pb", nested_bytes({}, {5}, 10'000));
   expect_error(ErrorKind::limit, {"deep.pb", "nested deeper"},
                [&] { read_value_file(file, Type::sequence(Type::tensor(DType::f32))); });
 }

@@ -80,6 +80,33 @@ inline Model import(const Wire& wire, const ImportLimits& limits = {}) {
   return parse_model(std::as_bytes(std::span(bytes)), limits);
 }
 
+/// Tag and length of a message of `size` bytes in `field`.
+inline std::string wire_header(int field, std::size_t size) {
+  std::string header(1, static_cast<char>(field << 3 | 2));
+  for (; size > 0x7f; size >>= 7) header.push_back(static_cast<char>((size & 0x7f) | 0x80));
+  header.push_back(static_cast<char>(size));
+  return header;
+}
+
+/// Wire bytes of messages nested through `outer`, then `levels` times through `repeated` (field numbers, outermost
+/// first), around nothing: protobuf could write them only by recursing as deeply.
+inline std::string nested_bytes(const std::vector<int>& outer, const std::vector<int>& repeated, int levels) {
+  std::vector<std::string> headers;  // innermost first
+  std::size_t size = 0;
+  const auto wrap = [&](const std::vector<int>& fields) {
+    for (auto field = fields.rbegin(); field != fields.rend(); ++field) {
+      headers.push_back(wire_header(*field, size));
+      size += headers.back().size();
+    }
+  };
+  for (int level = 0; level < levels; ++level) wrap(repeated);
+  wrap(outer);
+  std::string bytes;
+  bytes.reserve(size);
+  for (auto header = headers.rbegin(); header != headers.rend(); ++header) bytes += *header;
+  return bytes;
+}
+
 /// Expects an Error of `kind` whose text contains every one of `parts`.
 inline void expect_error(ErrorKind kind, std::vector<std::string> parts, const std::function<void()>& action) {
   try {
