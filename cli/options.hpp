@@ -1,0 +1,74 @@
+// Everything a person can ask of sparse-run, as plain data.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/shape.hpp"
+
+namespace sparse_run::cli {
+
+enum class Scenario { latency, throughput };
+
+/// What was asked. Options that were not given keep these defaults.
+struct Options {
+  std::string model;
+
+  // Input and output
+  std::vector<std::string> inputs;                               ///< as typed: NAME=FILE.npy, FILE.npz, NAME=random…
+  std::vector<std::pair<std::string, Shape>> shapes;             ///< --shape NAME=1x3x224x224
+  std::vector<std::pair<std::string, std::int64_t>> dimensions;  ///< --dim SYMBOL=8
+  std::optional<std::int64_t> micro_batch;
+  std::string output;
+  std::string expect;
+  std::string test_data;
+  double rtol = 1e-3;
+  double atol = 1e-5;
+
+  // Where it runs
+  std::vector<std::string> devices;
+  int threads = 0;                                                   ///< 0: every core
+  std::vector<std::pair<std::string, std::uint64_t>> memory_limits;  ///< device, bytes
+  std::string plan_out;
+  bool explain = false;
+  bool dry_run = false;
+  std::vector<std::string> disabled_passes;
+  std::uint64_t seed = 0;
+
+  // Measuring
+  bool benchmark = false;
+  Scenario scenario = Scenario::latency;
+  std::optional<int> streams;  ///< default: one for latency, one per thread for throughput
+  double warmup = 1;           ///< seconds
+  double duration = 5;         ///< seconds
+  std::optional<std::int64_t> iterations;
+  bool duration_given = false;
+  bool profile = false;
+  std::string trace;
+  std::string json;
+
+  // Asking
+  bool list_devices = false;
+  bool list_operators = false;
+  bool list_passes = false;
+  bool inspect = false;
+  bool doctor = false;
+  int verbosity = 0;   ///< -q: -1, -v: 1
+  double timeout = 0;  ///< seconds; 0: none
+  bool untrusted = false;
+};
+
+/// What parsing a command line came to.
+struct ParsedCommandLine {
+  Options options;
+  std::optional<std::string> text;  ///< to print instead of running: help, version, dumped configuration
+};
+
+/// Parses the command line, then SPARSE_RUN_<OPTION> of the environment, then the file of --config: the first that
+/// has an option wins. Error(usage) names the option and what it accepts.
+ParsedCommandLine parse_command_line(int argc, const char* const* argv);
+
+}  // namespace sparse_run::cli
