@@ -134,22 +134,24 @@ void NpzWriter::finish() {
   file_.commit();
 }
 
-void write_npz(const std::filesystem::path& target, const std::vector<std::pair<std::string, Tensor>>& members) {
-  NpzWriter writer(target);
+void NpzWriter::add_all(const std::vector<std::pair<std::string, Tensor>>& members) {
   std::vector<NpyEncoding> encodings;
   for (const auto& [name, tensor] : members) {
     encodings.push_back(encode_npy(tensor));
     const NpyEncoding& encoding = encodings.back();
-    writer.add(name, encoding.descr, tensor.shape(),
-               tensor.dtype() == DType::string ? encoding.text.size() : tensor.bytes());
+    add(name, encoding.descr, tensor.shape(), tensor.dtype() == DType::string ? encoding.text.size() : tensor.bytes());
   }
-  writer.begin();
+  begin();
   for (std::size_t i = 0; i < members.size(); ++i) {
     const Tensor& tensor = members[i].second;
-    writer.append(i, tensor.dtype() == DType::string
-                         ? as_bytes(encodings[i].text)
-                         : std::span(static_cast<const std::byte*>(tensor.raw()), tensor.bytes()));
+    append(i, tensor.dtype() == DType::string ? as_bytes(encodings[i].text)
+                                              : std::span(static_cast<const std::byte*>(tensor.raw()), tensor.bytes()));
   }
+}
+
+void write_npz(const std::filesystem::path& target, const std::vector<std::pair<std::string, Tensor>>& members) {
+  NpzWriter writer(target);
+  writer.add_all(members);
   writer.finish();
 }
 

@@ -19,6 +19,8 @@ class NpzWriter {
   /// Declares the member `name`.npy. `descr` as npy_descr() gives it, `data_bytes` those of the whole array.
   /// Error(input) for a name that is taken. Returns its index.
   std::size_t add(const std::string& name, const std::string& descr, const Shape& shape, std::uint64_t data_bytes);
+  /// Declares and fills whole tensors; begin() included.
+  void add_all(const std::vector<std::pair<std::string, Tensor>>& members);
   /// Lays out the file and claims its space. Error(input) when the disk is too small.
   void begin();
   /// The next bytes of a member's data.
