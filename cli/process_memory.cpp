@@ -14,8 +14,10 @@ namespace {
 /// The value of a "Key:  123 kB" line, in bytes; 0 when there is none.
 std::size_t kibibytes_line(const char* path, std::string_view key) {
   std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with(key)) return std::stoull("0" + line.substr(line.find_first_of("0123456789"))) * 1024;
+  std::string word;
+  while (file >> word) {
+    std::size_t kibibytes = 0;
+    if (word == key && file >> kibibytes) return kibibytes * 1024;
   }
   return 0;
 }
