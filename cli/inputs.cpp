@@ -115,7 +115,8 @@ class SourceFinder {
   std::vector<Source> sources_;
 };
 
-Value load(const Source& source, const Port& port, std::uint64_t memory_limit) {
+Value load(const Source& source, const Port& port, std::uint64_t memory_limit,
+           std::shared_ptr<const onnx::MappedFile>& mapped) {
   return with_context([&] { return source.file; },
                       [&]() -> Value {
                         const DType expected = port.type.dtype;
@@ -126,7 +127,9 @@ Value load(const Source& source, const Port& port, std::uint64_t memory_limit) {
                           throw_error(ErrorKind::input, "input '{}' is a {}; give it as a .pb file of ONNX", port.name,
                                       to_string(port.type));
                         }
-                        return load_npy(source.file, expected);
+                        NpyFile file = load_npy(source.file, expected);
+                        mapped = std::move(file.mapped);
+                        return file.tensor;
                       });
 }
 
@@ -232,12 +235,13 @@ GatheredInputs gather_inputs(const std::vector<Port>& ports, const Options& opti
   Symbols symbols(ports, options);
   GatheredInputs gathered;
   gathered.inputs.resize(ports.size());
+  gathered.mapped.resize(ports.size());
   gathered.sources.resize(ports.size(), "random");
   for (std::size_t i = 0; i < ports.size(); ++i) {  // what is given comes first: it says what symbols are
     if (asked[i]) symbols.learn(ports[i], *asked[i]);
     if (sources[i].file.empty()) continue;
     Value& value = gathered.inputs[i].value;
-    value = load(sources[i], ports[i], memory_limit);
+    value = load(sources[i], ports[i], memory_limit, gathered.mapped[i]);
     gathered.sources[i] = sources[i].file;
     if (!value.is_tensor()) continue;
     if (asked[i] && *asked[i] != value.tensor.shape()) {
@@ -281,6 +285,16 @@ std::vector<Value> GatheredInputs::first_request() const {
     request.emplace_back(Tensor::view(whole.dtype(), std::move(shape), const_cast<void*>(whole.raw()), whole.owner()));
   }
   return request;
+}
+
+void GatheredInputs::release_rows(std::int64_t first, std::int64_t count) const {
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].split || mapped[i] == nullptr) continue;
+    const Tensor& tensor = inputs[i].value.tensor;
+    const std::size_t row_bytes = tensor.bytes() / static_cast<std::size_t>(tensor.shape().front());
+    const auto* begin = static_cast<const std::byte*>(tensor.raw()) + static_cast<std::size_t>(first) * row_bytes;
+    mapped[i]->release({begin, static_cast<std::size_t>(count) * row_bytes});
+  }
 }
 
 std::int64_t GatheredInputs::rows_per_request() const {

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "cli/batching.hpp"
 #include "cli/options.hpp"
+#include "graph/onnx/mapped_file.hpp"
 #include "runtime/session.hpp"
 
 namespace sparse_run::cli {
@@ -16,9 +18,13 @@ struct GatheredInputs {
   std::vector<JobInput> inputs;  ///< parallel to the ports
   Batching batching;
   std::vector<std::string> sources;  ///< file or "random", for people
+  /// Files that inputs view, parallel to the ports; null where there is none.
+  std::vector<std::shared_ptr<const onnx::MappedFile>> mapped;
 
   /// The values of one request of `batching.micro_batch` rows from the start (everything when it is no job).
   std::vector<Value> first_request() const;
+  /// Lets go of mapped memory of rows that a job has done with: it may be larger than memory.
+  void release_rows(std::int64_t first, std::int64_t count) const;
   std::int64_t rows_per_request() const;  ///< of the first split or batched input; 1 when there is none
 };
 

@@ -8,7 +8,6 @@
 
 #include "base/error.hpp"
 #include "cli/unicode.hpp"
-#include "graph/onnx/mapped_file.hpp"
 
 namespace sparse_run::cli {
 
@@ -116,7 +115,7 @@ Tensor npy_tensor(const NpyHeader& header, std::span<const std::byte> data, std:
   return tensor;
 }
 
-Tensor load_npy(const std::filesystem::path& path, DType expected) {
+NpyFile load_npy(const std::filesystem::path& path, DType expected) {
   std::shared_ptr<const onnx::MappedFile> file;
   try {
     file = onnx::MappedFile::open(path, std::uint64_t{1} << 46);
@@ -126,7 +125,10 @@ Tensor load_npy(const std::filesystem::path& path, DType expected) {
   const auto bytes = file->bytes();
   const std::size_t header_bytes = npy_header_bytes(bytes.first(std::min(bytes.size(), kNpyPreambleBytes)));
   if (bytes.size() < header_bytes) throw_error(ErrorKind::input, "ends within its header; write it again");
-  return npy_tensor(parse_npy_header(bytes.first(header_bytes)), bytes.subspan(header_bytes), file, expected);
+  NpyFile result;
+  result.tensor = npy_tensor(parse_npy_header(bytes.first(header_bytes)), bytes.subspan(header_bytes), file, expected);
+  if (result.tensor.owner() == file) result.mapped = std::move(file);
+  return result;
 }
 
 NpyEncoding encode_npy(const Tensor& tensor) {

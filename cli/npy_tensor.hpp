@@ -7,6 +7,7 @@
 
 #include "cli/npy.hpp"
 #include "graph/ir/tensor.hpp"
+#include "graph/onnx/mapped_file.hpp"
 
 namespace sparse_run::cli {
 
@@ -16,8 +17,14 @@ namespace sparse_run::cli {
 Tensor npy_tensor(const NpyHeader& header, std::span<const std::byte> data, std::shared_ptr<const void> owner,
                   DType expected);
 
+/// An array from a file of its own.
+struct NpyFile {
+  Tensor tensor;
+  std::shared_ptr<const onnx::MappedFile> mapped;  ///< what the tensor views; null when it had to be copied
+};
+
 /// A .npy file, memory-mapped: a job may be larger than memory. Error(input) names what is wrong, not the file.
-Tensor load_npy(const std::filesystem::path& path, DType expected);
+NpyFile load_npy(const std::filesystem::path& path, DType expected);
 
 /// What a .npy stream of a tensor holds after its header.
 struct NpyEncoding {

@@ -71,7 +71,9 @@ std::string header(const char* descr, const char* order, const char* shape) {
 
 TEST_F(Files, row_major_arrays_are_mapped_not_copied) {
   const auto file = write("a.npy", header("<f4", "False", "(2, 2)") + bytes_of<float>({1, 2, 3, 4}));
-  const Tensor tensor = load_npy(file, DType::f32);
+  const NpyFile loaded = load_npy(file, DType::f32);
+  EXPECT_NE(loaded.mapped, nullptr);
+  const Tensor& tensor = loaded.tensor;
   EXPECT_EQ(tensor.shape(), (Shape{2, 2}));
   EXPECT_EQ(values_of<float>(tensor), (std::vector<float>{1, 2, 3, 4}));
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(tensor.raw()) % 4096, header("<f4", "False", "(2, 2)").size());
@@ -79,17 +81,17 @@ TEST_F(Files, row_major_arrays_are_mapped_not_copied) {
 
 TEST_F(Files, column_major_arrays_become_row_major) {
   const auto file = write("a.npy", header("<i4", "True", "(2, 3)") + bytes_of<std::int32_t>({1, 4, 2, 5, 3, 6}));
-  EXPECT_EQ(values_of<std::int32_t>(load_npy(file, DType::i32)), (std::vector<std::int32_t>{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(values_of<std::int32_t>(load_npy(file, DType::i32).tensor), (std::vector<std::int32_t>{1, 2, 3, 4, 5, 6}));
 }
 
 TEST_F(Files, big_endian_arrays_are_swapped) {
   const auto file = write("a.npy", header(">u2", "False", "(2,)") + std::string("\x01\x02\x03\x04", 4));
-  EXPECT_EQ(values_of<std::uint16_t>(load_npy(file, DType::u16)), (std::vector<std::uint16_t>{0x0102, 0x0304}));
+  EXPECT_EQ(values_of<std::uint16_t>(load_npy(file, DType::u16).tensor), (std::vector<std::uint16_t>{0x0102, 0x0304}));
 }
 
 TEST_F(Files, raw_pairs_of_bytes_are_bfloat16) {
   const auto file = write("a.npy", header("<V2", "False", "(1,)") + std::string("\x80\x3f", 2));
-  const Tensor tensor = load_npy(file, DType::undefined);
+  const Tensor tensor = load_npy(file, DType::undefined).tensor;
   ASSERT_EQ(tensor.dtype(), DType::bf16);
   EXPECT_EQ(float(tensor.data<BFloat16>()[0]), 1.0f);
 }

@@ -41,8 +41,11 @@ void Progress::update(std::int64_t done, std::int64_t total) {
   last_ = Clock::now();
   drawn_ = true;
   const std::string line = progress_line(done, total, seconds_since(start_), terminal_);
-  // The escape sequence clears what a longer line left behind.
-  fmt::print(stderr, terminal_ ? "\r{}\x1b[K" : "{}\n", line);
+  if (terminal_) {
+    fmt::print(stderr, "\r{}\x1b[K", line);  // the escape sequence clears what a longer line left behind
+  } else {
+    fmt::print(stderr, "{}\n", line);
+  }
   std::fflush(stderr);
 }
 

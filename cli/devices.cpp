@@ -1,0 +1,48 @@
+// Opening devices by name.
+#include "cli/devices.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "cli/process_memory.hpp"
+#include "cpu/device.hpp"
+
+namespace sparse_run::cli {
+
+namespace {
+
+constexpr double kDefaultShare = 0.8;
+/// Most memory for models from strangers, unless --memory-limit says otherwise.
+constexpr std::uint64_t kUntrustedBytes = std::uint64_t{4} << 30;
+
+void check_device_name(const std::string& name, const char* option) {
+  if (name == "cpu") return;
+  if (name == "gpu" || name.starts_with("gpu:")) {
+    throw_error(ErrorKind::device,
+                "{} {}: this build has no GPU device; it takes an NVIDIA GPU and a build with the CUDA "
+                "Toolkit, so leave the device out or choose cpu",
+                option, name);
+  }
+  if (name == "emulated" || name.starts_with("emulated:")) {
+    throw_error(ErrorKind::device, "{} {}: this build has no emulated device; choose cpu", option, name);
+  }
+  throw_error(ErrorKind::usage, "{} {}: no such device; see --list-devices", option, name);
+}
+
+}  // namespace
+
+std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const Machine& machine) {
+  for (const std::string& name : options.devices) check_device_name(name, "--devices");
+  for (const auto& [name, bytes] : options.memory_limits) check_device_name(name, "--memory-limit");
+  return {cpu::make_cpu_device(machine)};
+}
+
+std::uint64_t cpu_memory_limit(const Options& options) {
+  for (const auto& [name, bytes] : options.memory_limits) {
+    if (name == "cpu") return bytes;
+  }
+  const auto share = static_cast<std::uint64_t>(kDefaultShare * static_cast<double>(available_bytes()));
+  return options.untrusted ? std::min(share, kUntrustedBytes) : share;
+}
+
+}  // namespace sparse_run::cli

@@ -1,0 +1,20 @@
+// The devices of --devices, opened; and memory limits for them.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "cli/options.hpp"
+#include "device/device.hpp"
+#include "device/machine.hpp"
+
+namespace sparse_run::cli {
+
+/// Devices that were named, or all there are. Error(device) for one that is absent, saying what is missing;
+/// Error(usage) for a name that is no device.
+std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const Machine& machine);
+
+/// Bytes the CPU may use: --memory-limit, else 80% of what is available.
+std::uint64_t cpu_memory_limit(const Options& options);
+
+}  // namespace sparse_run::cli

@@ -1,0 +1,102 @@
+// Taking and printing profiles.
+#include "cli/profile.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/clock.hpp"
+#include "cli/quantities.hpp"
+#include "cli/statistics.hpp"
+#include "cli/text_table.hpp"
+
+namespace sparse_run::cli {
+
+namespace {
+
+constexpr double kProfileSeconds = 1.5;
+constexpr std::size_t kMostRuns = 50;
+constexpr std::size_t kFewestRuns = 3;
+
+double median(std::vector<double> samples) {
+  if (samples.empty()) return 0;
+  std::sort(samples.begin(), samples.end());
+  return quantile(samples, 0.5);
+}
+
+std::string percent(double share) { return fmt::format("{:.1f}%", 100 * share); }
+
+/// "12.3 (45%)": a rate and its share of the machine's; "-" when nothing is counted.
+std::string rate(double amount, double ms, double limit) {
+  if (amount <= 0 || ms <= 0) return "-";
+  const double per_second = amount / ms * 1e-6;  // giga per second
+  if (limit <= 0) return fmt::format("{:.1f}", per_second);
+  return fmt::format("{:.1f} ({:.0f}%)", per_second, 100 * per_second / limit);
+}
+
+}  // namespace
+
+Profile profile_request(Session& session, std::span<const Value> request, const CompileReport& compiled,
+                        const RunOptions& run_options) {
+  std::vector<std::vector<std::vector<double>>> layer_samples(compiled.layers.size());
+  std::vector<std::vector<double>> partition_samples(compiled.layers.size());
+  for (std::size_t p = 0; p < compiled.layers.size(); ++p) layer_samples[p].resize(compiled.layers[p].size());
+  std::vector<double> totals;
+  std::vector<LayerTimes> times;
+  RunOptions options = run_options;
+  session.run(request, options);  // warm caches
+  options.times = &times;
+  const auto start = Clock::now();
+  while (totals.size() < kFewestRuns || (totals.size() < kMostRuns && seconds_since(start) < kProfileSeconds)) {
+    const std::int64_t begin = now_ns();
+    session.run(request, options);
+    totals.push_back(static_cast<double>(now_ns() - begin) / 1e6);
+    for (std::size_t p = 0; p < std::min(times.size(), layer_samples.size()); ++p) {
+      const LayerTimes& taken = times[p];
+      const std::size_t steps = std::min({taken.begin_ns.size(), taken.end_ns.size(), layer_samples[p].size()});
+      for (std::size_t i = 0; i < steps; ++i) {
+        layer_samples[p][i].push_back(static_cast<double>(taken.end_ns[i] - taken.begin_ns[i]) / 1e6);
+      }
+      if (steps > 0) {
+        partition_samples[p].push_back(static_cast<double>(taken.end_ns[steps - 1] - taken.begin_ns[0]) / 1e6);
+      }
+    }
+  }
+  Profile profile;
+  profile.runs = totals.size();
+  profile.total_ms = median(std::move(totals));
+  for (auto& samples : partition_samples) profile.partition_ms.push_back(median(std::move(samples)));
+  for (auto& partition : layer_samples) {
+    profile.layer_ms.emplace_back();
+    for (auto& samples : partition) profile.layer_ms.back().push_back(median(std::move(samples)));
+  }
+  return profile;
+}
+
+std::string profile_text(const CompileReport& compiled, const Profile& profile, const MachineLimits& limits) {
+  std::string text = fmt::format("profile of {}: {} ms per request, median of {} runs\n", compiled.signature,
+                                 format_milliseconds(profile.total_ms), profile.runs);
+  TextTable partitions({"partition", "device", "layers", "ms", "share"}, "rlrrr");
+  for (std::size_t p = 0; p < compiled.plan.partitions.size() && p < profile.partition_ms.size(); ++p) {
+    partitions.add({std::to_string(p), compiled.plan.partitions[p].device, std::to_string(compiled.layers[p].size()),
+                    format_milliseconds(profile.partition_ms[p]), percent(profile.partition_ms[p] / profile.total_ms)});
+  }
+  TextTable layers({"layer", "op", "output", "kernel", "zeros", "ms", "share", "GFLOP/s", "GB/s"}, "llllrrrrr");
+  for (std::size_t p = 0; p < compiled.layers.size() && p < profile.layer_ms.size(); ++p) {
+    for (std::size_t i = 0; i < compiled.layers[p].size(); ++i) {
+      const LayerReport& layer = compiled.layers[p][i];
+      const double ms = profile.layer_ms[p][i];
+      layers.add({layer.name, layer.op, layer.shape, layer.kernel, layer.zeros > 0 ? percent(layer.zeros) : "-",
+                  format_milliseconds(ms), percent(ms / profile.total_ms), rate(layer.flops, ms, limits.gflops),
+                  rate(layer.bytes, ms, limits.gigabytes_per_s)});
+    }
+  }
+  text += partitions.text() + '\n' + layers.text();
+  text += fmt::format(
+      "\nrates are on non-zeros, in brackets against this machine: {:.0f} GFLOP/s, {:.1f} GB/s with {} "
+      "threads, just measured; a cache can be faster than memory\n",
+      limits.gflops, limits.gigabytes_per_s, limits.threads);
+  return text;
+}
+
+}  // namespace sparse_run::cli

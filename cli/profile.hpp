@@ -1,0 +1,27 @@
+// --profile: where the time of a request goes.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cli/machine_limits.hpp"
+#include "runtime/session.hpp"
+
+namespace sparse_run::cli {
+
+struct Profile {
+  std::size_t runs = 0;
+  double total_ms = 0;                        ///< median of whole requests
+  std::vector<double> partition_ms;           ///< median from a partition's first step to its last
+  std::vector<std::vector<double>> layer_ms;  ///< parallel to CompileReport::layers; medians
+};
+
+/// Runs the request several times, one after the other, with times taken of every step.
+Profile profile_request(Session& session, std::span<const Value> request, const CompileReport& compiled,
+                        const RunOptions& run_options);
+
+/// Tables of partitions and layers; rates are against `limits`.
+std::string profile_text(const CompileReport& compiled, const Profile& profile, const MachineLimits& limits);
+
+}  // namespace sparse_run::cli
