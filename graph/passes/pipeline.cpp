@@ -24,7 +24,14 @@ Graph timed_resolve(std::string_view name, std::size_t nodes_before, std::vector
 const PassPipeline& load_passes() {
   static const PassPipeline pipeline = [] {
     PassPipeline built;
-    built.add(make_share_equal_nodes()).add(make_simplify_movement());
+    built.add(make_share_equal_nodes())
+        .add(make_fold_batch_norm())
+        .add(make_fold_pad())
+        .add(make_recognise_activation())
+        .add(make_recognise_layer_norm())
+        .add(make_fold_scale())
+        .add(make_recognise_attention())  // before transposes of unit dimensions become reshapes
+        .add(make_simplify_movement());
     return built;
   }();
   return pipeline;
@@ -33,7 +40,16 @@ const PassPipeline& load_passes() {
 const PassPipeline& specialize_passes() {
   static const PassPipeline pipeline = [] {
     PassPipeline built;
-    built.add(make_simplify_movement()).add(make_share_equal_nodes());
+    built.add(make_share_equal_nodes())
+        .add(make_fold_pad())
+        .add(make_recognise_activation())
+        .add(make_recognise_layer_norm())
+        .add(make_fold_scale())
+        .add(make_recognise_attention())
+        .add(make_simplify_movement())
+        .add(make_fuse_product())
+        .add(make_fuse_convolution())
+        .add(make_share_equal_nodes());
     return built;
   }();
   return pipeline;
