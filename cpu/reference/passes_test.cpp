@@ -44,7 +44,6 @@ TEST(ShareEqualNodes, equal_constants_are_kept_once_and_negative_zero_is_another
 }
 
 TEST(ShareEqualNodes, random_nodes_are_not_shared) {
-  if (OpRegistry::standard().find("", "RandomUniform", 17) == nullptr) GTEST_SKIP() << "RandomUniform is not registered";
   GraphSketch s;
   const ValueId a = s.op("RandomUniform", {}, {{"shape", Integers{3}}});
   const ValueId b = s.op("RandomUniform", {}, {{"shape", Integers{3}}});

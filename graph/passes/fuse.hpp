@@ -17,12 +17,12 @@ std::optional<FusedActivation> activation_of(const GraphBuilder& graph, const No
 /// A product or convolution on its way to a fused operator: what has been absorbed so far. The values read after it
 /// are followed with absorb(); the last absorbed node is then replaced.
 struct FusedTail {
-  ValueId result;               ///< what the fused operator computes
-  std::optional<NodeId> last;   ///< the node that computed `result` before; nullopt: nothing was absorbed
-  ValueId bias = kNoValue;      ///< one value per column (products only)
-  ValueId residual = kNoValue;  ///< of the result's shape
-  float alpha = 1;              ///< factor before bias and residual
-  FusedActivation activation;
+  ValueId result = kNoValue;                  ///< what the fused operator computes
+  std::optional<NodeId> last = std::nullopt;  ///< the node that computed `result` before; nullopt: nothing was absorbed
+  ValueId bias = kNoValue;                    ///< one value per column (products only)
+  ValueId residual = kNoValue;                ///< of the result's shape
+  float alpha = 1;                            ///< factor before bias and residual
+  FusedActivation activation = {};
 
   bool complete() const { return activation.kind != FusedActivation::Kind::none; }
 };
