@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "base/error.hpp"
+#include "cli/doctor.hpp"
 #include "cli/interruption.hpp"
 #include "cli/listings.hpp"
 #include "cli/options.hpp"
@@ -38,6 +39,7 @@ void execute(const Options& options) {
   answer(options.list_devices, [] { return list_devices(discover_machine()); });
   answer(options.list_operators, list_operators);
   answer(options.list_passes, list_passes);
+  answer(options.doctor, [] { return doctor_text(discover_machine()); });
   if (options.model.empty()) {
     if (!asked) throw_error(ErrorKind::usage, "no model is named; give one, or see --help");
     return;
