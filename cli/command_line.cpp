@@ -44,8 +44,11 @@ void execute(const Options& options) {
     if (!asked) throw_error(ErrorKind::usage, "no model is named; give one, or see --help");
     return;
   }
-  if (asked) return;
-  run_model(options);
+  if (options.inspect) {
+    inspect_model(options);
+  } else if (!asked) {
+    run_model(options);
+  }
 }
 
 /// Prints the one line of a failure: control characters of foreign names are not passed on to a terminal.

@@ -48,7 +48,7 @@ std::string chosen_of(const std::string& line) {
   const auto open = line.find('[');
   const auto close = line.find(']');
   return open == std::string::npos || close == std::string::npos ? std::string()
-                                                                  : line.substr(open + 1, close - open - 1);
+                                                                 : line.substr(open + 1, close - open - 1);
 }
 
 void check_isa(const Machine& machine, Findings& findings) {
@@ -76,8 +76,9 @@ void check_caches(const Machine& machine, Findings& findings) {
 
 void check_memory(const Machine& machine, Findings& findings) {
   const std::size_t available = available_bytes();
-  const std::string found = fmt::format("{} in all, {} available", format_bytes(static_cast<double>(machine.memory_bytes)),
-                                        format_bytes(static_cast<double>(available)));
+  const std::string found =
+      fmt::format("{} in all, {} available", format_bytes(static_cast<double>(machine.memory_bytes)),
+                  format_bytes(static_cast<double>(available)));
   if (available < (std::size_t{1} << 30)) {
     findings.fix("memory", found, "stop other work, or lower --micro-batch");
   } else {
@@ -150,7 +151,8 @@ void check_load(const Machine& machine, Findings& findings) {
 void check_frequency(Findings& findings) {
   const std::string governor = first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
   if (governor.empty() || governor == "performance") return;
-  findings.note("frequency", "governor " + governor, "for steady times: cpupower frequency-set -g performance, as root");
+  findings.note("frequency", "governor " + governor,
+                "for steady times: cpupower frequency-set -g performance, as root");
 }
 
 void check_build(Findings& findings) {

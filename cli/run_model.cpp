@@ -12,6 +12,7 @@
 #include "cli/devices.hpp"
 #include "cli/expected_results.hpp"
 #include "cli/inputs.hpp"
+#include "cli/inspect.hpp"
 #include "cli/interruption.hpp"
 #include "cli/npz_results.hpp"
 #include "cli/partial_file.hpp"
@@ -246,5 +247,22 @@ class ModelRun {
 }  // namespace
 
 void run_model(const Options& options) { ModelRun(options).execute(); }
+
+void inspect_model(const Options& options) {
+  const Model model = load_model(options.model, options.untrusted ? ImportLimits::untrusted() : ImportLimits());
+  reference::ReferenceEvaluator evaluator;
+  with_context([&] { return options.model; },
+               [&] {
+                 check_operators(*model.graph);
+                 if (options.json != "-") std::fputs(inspect_text(model, options.model, evaluator).c_str(), stdout);
+                 if (options.json.empty()) return;
+                 const std::string json = inspect_json(model, options.model, evaluator);
+                 if (options.json == "-") {
+                   std::fputs(json.c_str(), stdout);
+                 } else {
+                   write_text(options.json, json);
+                 }
+               });
+}
 
 }  // namespace sparse_run::cli
