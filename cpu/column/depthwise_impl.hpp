@@ -33,7 +33,7 @@ struct DepthwisePlane {
   };
 
   Tap tap(int ow, int count, int kw) const {
-    const int step = window.stride_width;
+    const int step = Stride > 0 ? Stride : window.stride_width;
     const int column = ow * step - window.pad_left + kw * window.dilation_width;
     int begin = 0, end = count;
     if (column < 0) begin = (step - 1 - column) / step;
@@ -63,13 +63,12 @@ struct DepthwisePlane {
   const float* input_row(int row) const { return x + (row - window.first_row) * window.row_stride; }
 
   template <int Rows>
-  [[gnu::always_inline]] void block(int oh, int ow, int count, const F* weights) const {
+  [[gnu::always_inline]] void block(int oh, int ow, int count, const F* weights, const Tap* taps) const {
     F sum[Rows];
+#pragma GCC unroll 4
     for (int r = 0; r < Rows; ++r) sum[r] = V::broadcast(bias);
     const int top = oh * window.stride_height - window.pad_top;
     if constexpr (Kernel > 0) {
-      Tap taps[Kernel];
-      for (int kw = 0; kw < Kernel; ++kw) taps[kw] = tap(ow, count, kw);
       constexpr int kInputs = (Rows - 1) * Stride + Kernel;
 #pragma GCC unroll 16
       for (int i = 0; i < kInputs; ++i) {
@@ -99,6 +98,7 @@ struct DepthwisePlane {
     }
     const F lowest = V::broadcast(low), highest = V::broadcast(high);
     const Mask mask = V::lanes(count);
+#pragma GCC unroll 4
     for (int r = 0; r < Rows; ++r) {
       const std::ptrdiff_t at = std::ptrdiff_t{oh + r} * window.out_width + ow;
       if (residual != nullptr) {
@@ -113,15 +113,28 @@ struct DepthwisePlane {
     }
   }
 
+  /// Strips of a few vectors, so that how their taps lie is worked out once for all rows.
   void run(int row_begin, int row_end) const {
+    constexpr int kStrip = 8;
     F weights[kWeights];
     for (int i = 0; i < kWeights; ++i) weights[i] = V::broadcast(w[i]);
-    int oh = row_begin;
-    for (; oh + kRows <= row_end; oh += kRows) {
-      for (int ow = 0; ow < window.out_width; ow += V::width) block<kRows>(oh, ow, count(ow), weights);
-    }
-    for (; oh < row_end; ++oh) {
-      for (int ow = 0; ow < window.out_width; ow += V::width) block<1>(oh, ow, count(ow), weights);
+    for (int left = 0; left < window.out_width; left += kStrip * V::width) {
+      const int width = window.out_width - left < kStrip * V::width ? window.out_width - left : kStrip * V::width;
+      Tap taps[kStrip][Kernel > 0 ? Kernel : 1];
+      for (int v = 0; v * V::width < width && Kernel > 0; ++v) {
+        for (int kw = 0; kw < Kernel; ++kw) taps[v][kw] = tap(left + v * V::width, count(left + v * V::width), kw);
+      }
+      int oh = row_begin;
+      for (; oh + kRows <= row_end; oh += kRows) {
+        for (int v = 0; v * V::width < width; ++v) {
+          block<kRows>(oh, left + v * V::width, count(left + v * V::width), weights, taps[v]);
+        }
+      }
+      for (; oh < row_end; ++oh) {
+        for (int v = 0; v * V::width < width; ++v) {
+          block<1>(oh, left + v * V::width, count(left + v * V::width), weights, taps[v]);
+        }
+      }
     }
   }
   int count(int ow) const { return window.out_width - ow < V::width ? window.out_width - ow : V::width; }

@@ -33,15 +33,19 @@ template <class V, int Rows, int Lanes>
   }
   if (whole < call.k) {
     const auto mask = V::lanes(static_cast<int>(call.k - whole));
+#pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
       const F weights = V::load(w[r] + whole, mask);
+#pragma GCC unroll 8
       for (int l = 0; l < Lanes; ++l) {
         sum[r][l] = V::fma(weights, V::load(x + static_cast<std::size_t>(l) * x_stride + whole, mask), sum[r][l]);
       }
     }
   }
+#pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r) {
     const std::size_t at = row + static_cast<std::size_t>(r);
+#pragma GCC unroll 8
     for (int l = 0; l < Lanes; ++l) {
       const auto lane = static_cast<std::size_t>(l);
       float value = V::sum(sum[r][l]);
@@ -55,7 +59,7 @@ template <class V, int Rows, int Lanes>
 
 template <class V, int Lanes>
 [[gnu::noinline]] void few_lanes_rows(const FewLanesCall& call) {
-  constexpr int kMost = V::kSums / Lanes;
+  constexpr int kMost = (V::kRegisters - 1) / Lanes - 1;  // Rows · Lanes sums, Lanes inputs, one weight
   constexpr std::size_t kRows = kMost < 1 ? 1 : kMost > 4 ? 4 : kMost;
   const Activation& activation = call.epilogue.activation;
   const bool curved = activation.curve != Curve::clamp;

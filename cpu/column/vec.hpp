@@ -13,10 +13,11 @@
 //   F, Mask, width            a register of `width` floats, a lane mask
 //   lanes(n)                  mask of the first n lanes, 0 ≤ n ≤ width
 //   lanes(begin, end)         mask of lanes [begin, end)
+//   lanes_of(bits)            mask of the lanes whose bit is set
 //   load/store, load(p, m)/store(p, x, m)   unaligned; masked forms touch no memory outside the mask, load gives 0
 //   there merge(x, p, m)            x with the lanes of m loaded from p merge_stride2(x, p, m)    x with lane l of m
 //   loaded from p[2 l] min(a, x), max(a, x)      x where either is NaN
-// plus arithmetic. Registers to plan for: kTileRows × kTileVectors accumulators of a dense tile, kSums elsewhere.
+// plus arithmetic. A dense tile has kTileRows × kTileVectors sums; the set has kRegisters vector registers.
 // Everything is static and always inlined: translation units with different flags share no symbol.
 
 #define SPARSE_RUN_INLINE [[gnu::always_inline]] static inline
@@ -30,10 +31,11 @@ struct Avx512 {
   static constexpr int width = 16;
   static constexpr int kTileRows = 8;
   static constexpr int kTileVectors = 3;
-  static constexpr int kSums = 24;
+  static constexpr int kRegisters = 32;
 
   SPARSE_RUN_INLINE Mask lanes(int n) { return static_cast<Mask>((1u << n) - 1u); }
   SPARSE_RUN_INLINE Mask lanes(int begin, int end) { return static_cast<Mask>((1u << end) - (1u << begin)); }
+  SPARSE_RUN_INLINE Mask lanes_of(unsigned bits) { return static_cast<Mask>(bits); }
   SPARSE_RUN_INLINE F zero() { return _mm512_setzero_ps(); }
   SPARSE_RUN_INLINE F broadcast(float x) { return _mm512_set1_ps(x); }
   SPARSE_RUN_INLINE F load(const float* p) { return _mm512_loadu_ps(p); }
@@ -111,11 +113,15 @@ struct Avx2 {
   static constexpr int width = 8;
   static constexpr int kTileRows = 4;
   static constexpr int kTileVectors = 3;
-  static constexpr int kSums = 12;
+  static constexpr int kRegisters = 16;
 
   SPARSE_RUN_INLINE __m256i lane_numbers() { return _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0); }
   SPARSE_RUN_INLINE Mask lanes(int n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane_numbers()); }
   SPARSE_RUN_INLINE Mask lanes(int begin, int end) { return _mm256_andnot_si256(lanes(begin), lanes(end)); }
+  SPARSE_RUN_INLINE Mask lanes_of(unsigned bits) {
+    const __m256i bit = _mm256_set_epi32(128, 64, 32, 16, 8, 4, 2, 1);
+    return _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(static_cast<int>(bits)), bit), bit);
+  }
   SPARSE_RUN_INLINE F zero() { return _mm256_setzero_ps(); }
   SPARSE_RUN_INLINE F broadcast(float x) { return _mm256_set1_ps(x); }
   SPARSE_RUN_INLINE F load(const float* p) { return _mm256_loadu_ps(p); }
@@ -187,16 +193,15 @@ struct Avx2 {
 struct Portable {
   using F = float __attribute__((vector_size(16)));
   using I = std::int32_t __attribute__((vector_size(16)));
-  struct Mask {
-    int begin, end;
-  };
+  using Mask = unsigned;  // one bit per lane
   static constexpr int width = 4;
   static constexpr int kTileRows = 4;
   static constexpr int kTileVectors = 2;
-  static constexpr int kSums = 12;
+  static constexpr int kRegisters = 16;
 
-  SPARSE_RUN_INLINE Mask lanes(int n) { return {0, n}; }
-  SPARSE_RUN_INLINE Mask lanes(int begin, int end) { return {begin, end}; }
+  SPARSE_RUN_INLINE Mask lanes(int n) { return (1u << n) - 1u; }
+  SPARSE_RUN_INLINE Mask lanes(int begin, int end) { return (1u << end) - (1u << begin); }
+  SPARSE_RUN_INLINE Mask lanes_of(unsigned bits) { return bits; }
   SPARSE_RUN_INLINE F zero() { return F{}; }
   SPARSE_RUN_INLINE F broadcast(float x) { return F{x, x, x, x}; }
   SPARSE_RUN_INLINE F load(const float* p) {
@@ -207,10 +212,14 @@ struct Portable {
   SPARSE_RUN_INLINE F load(const float* p, Mask m) { return merge(zero(), p, m); }
   SPARSE_RUN_INLINE void store(float* p, F x) { std::memcpy(p, &x, sizeof x); }
   SPARSE_RUN_INLINE void store(float* p, F x, Mask m) {
-    for (int i = m.begin; i < m.end; ++i) p[i] = x[i];
+    for (int i = 0; i < width; ++i) {
+      if (m >> i & 1u) p[i] = x[i];
+    }
   }
   SPARSE_RUN_INLINE F merge(F x, const float* p, Mask m) {
-    for (int i = m.begin; i < m.end; ++i) x[i] = p[i];
+    for (int i = 0; i < width; ++i) {
+      if (m >> i & 1u) x[i] = p[i];
+    }
     return x;
   }
   SPARSE_RUN_INLINE F load_stride2(const float* p) { return F{p[0], p[2], p[4], p[6]}; }
@@ -219,7 +228,9 @@ struct Portable {
   }
   SPARSE_RUN_INLINE F gather(const float* p, const std::uint16_t* at, Mask m) {
     F x{};
-    for (int i = m.begin; i < m.end; ++i) x[i] = p[at[i]];
+    for (int i = 0; i < width; ++i) {
+      if (m >> i & 1u) x[i] = p[at[i]];
+    }
     return x;
   }
   SPARSE_RUN_INLINE void transpose(F (&block)[4]) {
@@ -230,7 +241,9 @@ struct Portable {
     block[3] = F{a[3], b[3], c[3], d[3]};
   }
   SPARSE_RUN_INLINE F merge_stride2(F x, const float* p, Mask m) {
-    for (int i = m.begin; i < m.end; ++i) x[i] = p[2 * i];
+    for (int i = 0; i < width; ++i) {
+      if (m >> i & 1u) x[i] = p[2 * i];
+    }
     return x;
   }
   SPARSE_RUN_INLINE F select(I condition, F a, F b) {

@@ -48,11 +48,34 @@ struct SparsePack {
   int vectors;  ///< lanes of a whole block, in vectors; the panel's pitch
 };
 
+/// Columns of W that 16-bit places reach: longer rows are cut into tiles.
+inline constexpr std::size_t kSparseRowsTile = 65536;
+
+/// One K tile of as many rows as a vector has lanes. In its first `whole` steps every row has an entry.
+struct SparseSlice {
+  std::size_t first_step;
+  std::uint32_t steps;
+  std::uint32_t whole;
+};
+
+/// A view of what SparseRows owns; places, weights and active bits by step.
+struct SparseRowsPack {
+  const SparseSlice* slices;  ///< [slice][tile]
+  std::size_t tiles;
+  const std::uint32_t* order;
+  std::size_t rows;
+  const std::uint16_t* at;
+  const float* weights;
+  const std::uint16_t* active;
+};
+
 struct SparseKernels {
   Isa isa;
   int width;
   void (*columns)(const SparsePack&, const ColumnInput&, std::size_t lane_begin, std::size_t lane_end, float* y,
                   std::size_t y_stride, const Epilogue&);
+  void (*rows)(const SparseRowsPack&, std::size_t slice_begin, std::size_t slice_end, const float* x,
+               std::size_t x_stride, std::size_t lanes, float* y, std::size_t y_stride, const Epilogue&);
 };
 
 /// The kernels of a set that the processor must run (runnable_isas()).
