@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Runs the dense and the pruned digit classifier over all held-out images as a job and prints accuracy, throughput and placement.
+# Runs the dense and the pruned digit classifier over all held-out images as a job and prints accuracy, throughput and placement:
+# run.sh [SPARSE_RUN [FOLDER for the results]].
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-sparse_run=${SPARSE_RUN:-$here/../../build/release/bin/sparse-run}
+sparse_run=${1:-${SPARSE_RUN:-$here/../../build/release/bin/sparse-run}}
 if [ ! -x "$sparse_run" ]; then
-  echo "run.sh: $sparse_run is not there: run 'make build' first, or name the executable in SPARSE_RUN" >&2
+  echo "run.sh: $sparse_run is not there: run 'make build' first, or name the executable" >&2
   exit 1
 fi
-out=${1:-$here/../../build/demo}
+out=${2:-$here/../../build/demo}
 mkdir -p "$out"
 for model in dense pruned; do
   "$sparse_run" "$here/digits_$model.onnx" \
