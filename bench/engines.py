@@ -156,7 +156,7 @@ class SparseRun:
         del least_runs  # the caller's duration leaves room for them
         measured = self.benchmark_(["--warmup", f"{warmup_s:g}", "--duration", f"{duration_s:g}"])
         latency = measured["latency_ms"]
-        return Round(latency["p50"], latency["min"], measured["count"])
+        return Round(latency["p50"], latency["min"], latency["count"])
 
     def close(self) -> None:
         pass

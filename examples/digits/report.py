@@ -24,14 +24,19 @@ def table(rows: list[tuple[str, ...]], right: set[int]) -> str:
 
 def main(folder: pathlib.Path) -> None:
     labels = pathlib.Path(__file__).with_name("labels.npy")
-    summary = [("model", "accuracy", "images/s")]
+    summary = [("model", "accuracy", "job", "images/s", "sustained", "images/s")]
     placement = {}
     for model in MODELS:
         measured = json.loads((folder / f"{model}.json").read_text())
         score = accuracy(str(folder / f"{model}.npz"), str(labels))
-        summary.append((model, f"{score:.2%}", f"{measured['throughput']:,.0f}"))
+        sustained = json.loads((folder / f"{model}-benchmark.json").read_text())
+        job = measured["job"]
+        summary.append((
+            model, f"{score:.2%}", f"{job['rows']} images in {1e3 * job['seconds']:.1f} ms",
+            f"{job['rows_per_s']:,.0f}", f"{sustained['seconds']:.1f} s", f"{sustained['throughput']:,.0f}",
+        ))
         placement[model] = measured["layers"]
-    print(table(summary, right={1, 2}))
+    print(table(summary, right={1, 2, 3, 4, 5}))
     for model in MODELS:
         rows = [("layer", "op", "device", "kernel", "zeros", "ms")]
         for layer in placement[model]:

@@ -160,12 +160,13 @@ def test_initializer_of_unknown_type(tmp_path):
 
 
 def test_huge_input(tmp_path):
-    made = small_models.elementwise(shape=(2**20, 2**20))
-    refused(made, tmp_path, executable.LIMIT)
+    path = save(small_models.elementwise(shape=(2**20, 2**20)), tmp_path)
+    assert_refused(run_quietly(path), executable.LIMIT, "'x'")
 
 
 def test_input_whose_size_overflows(tmp_path):
-    refused(small_models.elementwise(shape=(2**40, 2**40)), tmp_path, {executable.MODEL, executable.LIMIT})
+    path = save(small_models.elementwise(shape=(2**40, 2**40)), tmp_path)
+    assert_refused(run_quietly(path), {executable.MODEL, executable.LIMIT}, "'x'")
 
 
 def test_computed_shape_that_is_huge(tmp_path):

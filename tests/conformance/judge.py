@@ -39,8 +39,11 @@ def output_types(case: Case) -> set[int]:
 
 
 def judge_refusal(case: Case, result: executable.Result) -> Judgement:
-    """Exit code 4 must come with one line that names a node and its operator and gives a reason."""
+    """Exit code 4 must come with one line that names a node and its operator and gives a reason, or the opset of the
+    whole model where that is what is not supported."""
     line = result.complaint
+    if f"opset {case.model.opset_import[0].version} of ai.onnx is not supported" in line:
+        return Judgement(Outcome.REFUSED, line, line)
     if "node" not in line:
         return Judgement(Outcome.REFUSED_BADLY, f"no node is named in: {line!r}", line)
     named = [operator for operator in case.operators if operator in line]

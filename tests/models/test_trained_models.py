@@ -9,8 +9,11 @@ import executable
 from models.agreement import assert_agreement
 from models.fetch import fetch
 
-# Relative to each value and to the root mean square of its tensor (agreement.py), for all of them.
+# Relative to each value and to the root mean square of its tensor (agreement.py).
 TOLERANCE = 1e-4
+# Its outputs are softmax over logits up to 33, so an error of 5e-6 relative to the logits (1.6e-4 absolute) shows as
+# 1.6e-4 relative in a probability. ONNX Runtime's own optimisation levels lie half as far apart.
+RECOGNITION_TOLERANCE = 3e-4
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +69,7 @@ def test_text_detection_agrees(trained, tmp_path, shape):
 @pytest.mark.parametrize("shape", [(1, 3, 48, 320), (6, 3, 48, 160), (2, 3, 48, 92), (1, 3, 48, 16)], ids=str)
 def test_text_recognition_agrees(trained, tmp_path, shape):
     image = lines_of_text(generator(sum(shape)), *shape)
-    assert_agreement(trained["ocr_recognition"], {"x": image}, tmp_path, TOLERANCE)
+    assert_agreement(trained["ocr_recognition"], {"x": image}, tmp_path, RECOGNITION_TOLERANCE)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 48, 192), (6, 3, 48, 192), (1, 3, 48, 100)], ids=str)
