@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "cli/process_memory.hpp"
 #include "cpu/device.hpp"
+#include "gpu/absent.hpp"
 
 namespace sparse_run::cli {
 
@@ -18,10 +19,7 @@ constexpr std::uint64_t kUntrustedBytes = std::uint64_t{4} << 30;
 void check_device_name(const std::string& name, const char* option) {
   if (name == "cpu") return;
   if (name == "gpu" || name.starts_with("gpu:")) {
-    throw_error(ErrorKind::device,
-                "{} {}: this build has no GPU device; it takes an NVIDIA GPU and a build with the CUDA "
-                "Toolkit, so leave the device out or choose cpu",
-                option, name);
+    throw_error(ErrorKind::device, "{} {}: {}", option, name, gpu::cuda_absence());
   }
   if (name == "emulated" || name.starts_with("emulated:")) {
     throw_error(ErrorKind::device, "{} {}: this build has no emulated device; choose cpu", option, name);

@@ -17,12 +17,11 @@ ALLOWED = {
     "base": set(),
     "graph": {"base"},
     "device": {"base", "graph"},
-    "comm": {"base", "graph"},
     "cpu": {"base", "graph", "device"},
     "gpu": {"base", "graph", "device"},
-    "partitioner": {"base", "graph", "device", "comm"},
-    "runtime": {"base", "graph", "device", "comm", "partitioner"},
-    "cli": {"base", "graph", "device", "comm", "cpu", "gpu", "partitioner", "runtime"},
+    "partitioner": {"base", "graph", "device"},
+    "runtime": {"base", "graph", "device", "partitioner"},
+    "cli": {"base", "graph", "device", "cpu", "gpu", "partitioner", "runtime"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
