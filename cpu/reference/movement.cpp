@@ -11,6 +11,8 @@ void register_movement(Table& table) {
   register_scatter(table);
   register_selection(table);
   register_suppression(table);
+  register_feature(table);
+  register_tree_ensemble(table);
 }
 
 }  // namespace sparse_run::reference

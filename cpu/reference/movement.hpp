@@ -13,6 +13,9 @@ void register_scatter(Table& table);      ///< Scatter, ScatterElements, Scatter
 void register_selection(Table& table);    ///< TopK, Unique, NonZero, Range
 void register_suppression(Table& table);  ///< NonMaxSuppression
 
+void register_feature(Table& table);        ///< TfIdfVectorizer; ai.onnx.ml: LabelEncoder, Binarizer, …
+void register_tree_ensemble(Table& table);  ///< TreeEnsemble
+
 /// A list that was attribute `name` up to opset `since` - 1 and is operand `index` from then on; absent: not given.
 inline std::optional<std::vector<std::int64_t>> moved_list(const Context& ctx, std::size_t index, std::string_view name,
                                                            int since) {

@@ -9,6 +9,7 @@ void register_movement_ops(OpRegistry& registry) {
   register_slice_pad_ops(registry);
   register_gather_scatter_ops(registry);
   register_selection_ops(registry);
+  register_feature_ops(registry);
 }
 
 }  // namespace sparse_run

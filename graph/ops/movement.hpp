@@ -13,6 +13,11 @@ void register_slice_pad_ops(OpRegistry& registry);  ///< Slice, Pad
 void register_gather_scatter_ops(OpRegistry& registry);  ///< Gather*, Scatter*, TensorScatter, OneHot, Compress
 void register_selection_ops(OpRegistry& registry);       ///< TopK, Unique, NonZero, NonMaxSuppression, Range
 
+void register_feature_ops(OpRegistry& registry);  ///< TfIdfVectorizer; ai.onnx.ml: trees, labels, thresholds
+
+/// The number of targets of a TreeEnsemble. Error(model) when its leaves name others.
+std::int64_t tree_targets(const Node& node);
+
 /// An operand that used to be an attribute: its value, if it is given at all, and whether it can be known yet.
 struct MovedOperand {
   bool given = false;
