@@ -17,7 +17,7 @@ build: setup ## build build/release/bin/sparse-run
 	@cmake --build --preset release -j $(JOBS) --target sparse-run
 
 demo: build ## build, then classify handwritten digits with a dense and a pruned network
-	@examples/digits/run.sh $(SPARSE_RUN)
+	@SPARSE_RUN=$(SPARSE_RUN) examples/digits/run.sh
 
 test: test-unit test-python test-sanitizers ## every test: units, conformance, models, command line, sanitizers
 

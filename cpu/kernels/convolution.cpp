@@ -4,77 +4,14 @@
 #include <vector>
 
 #include "cpu/column/dense.hpp"
+#include "cpu/column/depthwise.hpp"
 #include "cpu/kernel_table.hpp"
-#include "cpu/kernels/fused_activation.hpp"
+#include "cpu/kernels/convolution.hpp"
 #include "cpu/parallel.hpp"
-#include "graph/ops/window.hpp"
 
 namespace sparse_run::cpu {
 
 namespace {
-
-/// A Conv or FusedConv node as column kernels see it.
-struct Convolution {
-  std::int64_t images = 0, groups = 1;
-  std::int64_t in_channels = 0, out_channels = 0;  ///< per group
-  Window window;
-  std::int64_t in_plane = 0, out_plane = 0;
-  Activation activation;
-  bool bias = false, residual = false;
-
-  std::size_t k() const { return static_cast<std::size_t>(in_channels) * static_cast<std::size_t>(window.taps()); }
-};
-
-/// Describes the node, or says why it is none that column kernels compute.
-std::optional<std::string> describe(const NodeView& view, Convolution& conv) {
-  if (!view.all_f32()) return "operands are not all f32";
-  const Tensor* weights = view.constant(1);
-  if (weights == nullptr) return "the weights are computed at run time";
-  const ConvGeometry geometry = ConvGeometry::forward(view.node(), view.input_shape(0), weights->shape());
-  if (geometry.axes.empty() || geometry.axes.size() > 2) return "only one or two spatial dimensions";
-  if (element_count(view.output_shape(0)) == 0 || weights->size() == 0) return "an operand is empty";
-  if (element_count(view.input_shape(0)) == 0) return "the input is empty";
-  WindowAxis height;  // a single row for one-dimensional convolutions
-  height.input = height.kernel = height.output = 1;
-  if (geometry.axes.size() == 2) height = geometry.axes[0];
-  const WindowAxis& width = geometry.axes.back();
-  constexpr std::int64_t kLargest = 1 << 30;
-  for (const WindowAxis* axis : {static_cast<const WindowAxis*>(&height), &width}) {
-    for (const std::int64_t size : {axis->input, axis->kernel, axis->stride, axis->dilation, axis->output}) {
-      if (size > kLargest) return "a size exceeds 2^30";
-    }
-    if (axis->pad_begin < -kLargest || axis->pad_begin > kLargest) return "a padding exceeds 2^30";
-  }
-  const auto activation = fused_activation(view.node());
-  if (!activation) return "no kernel for activation " + view.node().string_or("activation", "");
-  conv.activation = *activation;
-  conv.bias = view.has_input(2);
-  conv.residual = view.has_input(3);
-  if (conv.residual && view.input_shape(3) != view.output_shape(0)) return "the residual broadcasts";
-  conv.images = geometry.batch;
-  conv.groups = geometry.group;
-  conv.in_channels = geometry.in_channels / geometry.group;
-  conv.out_channels = geometry.out_channels / geometry.group;
-  conv.in_plane = height.input * width.input;
-  conv.out_plane = height.output * width.output;
-  Window& window = conv.window;
-  window.height = static_cast<int>(height.input);
-  window.width = static_cast<int>(width.input);
-  window.out_height = static_cast<int>(height.output);
-  window.out_width = static_cast<int>(width.output);
-  window.kernel_height = static_cast<int>(height.kernel);
-  window.kernel_width = static_cast<int>(width.kernel);
-  window.stride_height = static_cast<int>(height.stride);
-  window.stride_width = static_cast<int>(width.stride);
-  window.dilation_height = static_cast<int>(height.dilation);
-  window.dilation_width = static_cast<int>(width.dilation);
-  window.pad_top = static_cast<int>(height.pad_begin);
-  window.pad_left = static_cast<int>(width.pad_begin);
-  window.channel_stride = conv.in_plane;
-  window.image_stride = 0;
-  window.row_stride = width.input;
-  return std::nullopt;
-}
 
 /// Tasks are (image, group, lane slice, row slice): enough of them to balance the threads, none smaller than a few
 /// tiles of the kernel.
@@ -146,22 +83,82 @@ class DenseConvStep final : public Step {
 
 Verdict check_dense(const NodeView& view, const Environment&) {
   Convolution conv;
-  auto reason = describe(view, conv);
+  auto reason = describe_convolution(view, conv);
   return reason ? Verdict::reject(std::move(*reason)) : Verdict::accept();
 }
 
 std::unique_ptr<Step> build_dense(const NodeView& view, const Environment& environment) {
   Convolution conv;
-  describe(view, conv);
+  describe_convolution(view, conv);
   return std::make_unique<DenseConvStep>(conv, *view.constant(1), environment.threads);
+}
+
+/// One input and one output channel per group: each channel convolves with its own taps. Tasks are ranges of planes.
+class DepthwiseStep final : public Step {
+ public:
+  explicit DepthwiseStep(const Convolution& conv) : conv_(conv), isa_(active_isa()) {}
+
+  double flops() const override {
+    return 2.0 * static_cast<double>(conv_.images * conv_.groups) * static_cast<double>(conv_.k()) *
+           static_cast<double>(conv_.window.lanes());
+  }
+
+  void run(const StepArguments& arguments) const override {
+    const auto* x = arguments.in<float>(0);
+    const auto* weights = arguments.in<float>(1);
+    auto* y = arguments.out<float>(0);
+    Epilogue epilogue;
+    epilogue.bias = conv_.bias ? arguments.in<float>(2) : nullptr;
+    epilogue.activation = conv_.activation;
+    const float* residual = conv_.residual ? arguments.in<float>(3) : nullptr;
+    const std::int64_t work = conv_.out_plane * conv_.window.taps();
+    const std::int64_t grain = std::max<std::int64_t>(1, 65536 / work);
+    parallel_ranges(conv_.images * conv_.groups, grain, [&](std::int64_t begin, std::int64_t end) {
+      while (begin < end) {  // one call per image
+        const std::int64_t image = begin / conv_.groups;
+        const std::int64_t last = std::min(end, (image + 1) * conv_.groups);
+        const std::int64_t in_at = image * conv_.groups * conv_.in_plane;
+        const std::int64_t out_at = image * conv_.groups * conv_.out_plane;
+        Epilogue own = epilogue;
+        own.residual = residual == nullptr ? nullptr : residual + out_at;
+        run_depthwise({conv_.window, x + in_at, weights, {y + out_at, conv_.out_plane, 0}, own,
+                       static_cast<std::size_t>(begin - image * conv_.groups),
+                       static_cast<std::size_t>(last - image * conv_.groups), 0, conv_.window.out_height},
+                      isa_);
+        begin = last;
+      }
+    });
+  }
+
+ private:
+  Convolution conv_;
+  Isa isa_;
+};
+
+Verdict check_depthwise(const NodeView& view, const Environment&) {
+  Convolution conv;
+  auto reason = describe_convolution(view, conv);
+  if (reason) return Verdict::reject(std::move(*reason));
+  if (conv.in_channels != 1 || conv.out_channels != 1) return Verdict::reject("channels are not convolved one by one");
+  return Verdict::accept();
+}
+
+std::unique_ptr<Step> build_depthwise(const NodeView& view, const Environment&) {
+  Convolution conv;
+  describe_convolution(view, conv);
+  return std::make_unique<DepthwiseStep>(conv);
 }
 
 }  // namespace
 
 void register_convolution_kernels(KernelTable& table) {
+  register_sparse_convolution_kernels(table);
+  const KernelEntry depthwise{"cpu.conv.depthwise.f32", check_depthwise, build_depthwise};
   const KernelEntry dense{"cpu.conv.column.f32", check_dense, build_dense};
-  table.add("Conv", dense);
-  table.add("FusedConv", dense, kInternalDomain);
+  for (const KernelEntry& entry : {depthwise, dense}) {
+    table.add("Conv", entry);
+    table.add("FusedConv", entry, kInternalDomain);
+  }
 }
 
 }  // namespace sparse_run::cpu
