@@ -203,6 +203,7 @@ std::unique_ptr<Step> build_product(const NodeView& view, const Environment& env
 }  // namespace
 
 void register_matmul_kernels(KernelTable& table) {
+  register_sparse_matmul_kernels(table);
   const KernelEntry entry{"cpu.matmul.onednn.f32", check_product, build_product};
   table.add("MatMul", entry);
   table.add("Gemm", entry);

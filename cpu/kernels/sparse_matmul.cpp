@@ -1,0 +1,205 @@
+// Products with a sparse constant on the right in f32: tokens become lanes, features become rows of the sparse kernel.
+#include <algorithm>
+#include <vector>
+
+#include "cpu/column/kernels.hpp"
+#include "cpu/column/transpose.hpp"
+#include "cpu/kernel_table.hpp"
+#include "cpu/kernels/fused_activation.hpp"
+#include "cpu/kernels/sparsity_threshold.hpp"
+#include "cpu/parallel.hpp"
+#include "cpu/row/row_kernels.hpp"
+#include "cpu/sparse/columns.hpp"
+
+namespace sparse_run::cpu {
+
+namespace {
+
+/// Y[tokens][features] = X[tokens][k] · W, then bias, residual and activation.
+struct SparseProduct {
+  std::int64_t tokens = 0, features = 0, k = 0;
+  bool transposed = false;  ///< the constant is [features][k] already
+  int bias = -1, residual = -1;
+  Activation activation;
+};
+
+constexpr std::int64_t kFewestTokens = 12;  // fewer leave most lanes of a vector empty
+
+std::optional<std::string> describe(const NodeView& view, SparseProduct& product) {
+  const Node& node = view.node();
+  if (!view.all_f32()) return "operands are not all f32";
+  const Tensor* dense = view.constant(1);
+  const SparseTensor* sparse = view.sparse_constant(1);
+  if (dense == nullptr && sparse == nullptr) return "the weights are computed at run time";
+  const Shape& weights = view.input_shape(1);
+  const Shape& x = view.input_shape(0);
+  if (weights.size() != 2 || x.size() < 2) return "operands are not matrices";
+  if (node.int_or("transA", 0) != 0 || node.float_or("alpha", 1.0f) != 1.0f) return "transA or alpha";
+  if (element_count(view.output_shape(0)) == 0 || element_count(weights) == 0) return "an operand is empty";
+  product.transposed = node.int_or("transB", 0) != 0;
+  product.k = x.back();
+  product.tokens = element_count(x) / product.k;
+  product.features = view.output_shape(0).back();
+  if (product.tokens < kFewestTokens) return fmt::format("{} rows: too few to fill vectors", product.tokens);
+  const auto activation = fused_activation(node);
+  if (!activation) return "no kernel for activation " + node.string_or("activation", "");
+  product.activation = *activation;
+  if (view.has_input(2)) {
+    const Shape& c = view.input_shape(2);
+    if (node.op == "Gemm" && node.float_or("beta", 1.0f) != 1.0f) return "beta is not 1";
+    if (element_count(c) == product.features && c.back() == product.features) {
+      product.bias = 2;
+    } else if (c == view.output_shape(0)) {
+      product.residual = 2;
+    } else {
+      return "the added operand is neither a bias of the columns nor of the result's shape";
+    }
+  }
+  if (view.has_input(3)) {
+    if (view.input_shape(3) != view.output_shape(0)) return "the residual broadcasts";
+    if (product.residual >= 0) return "two residuals";
+    product.residual = 3;
+  }
+  double zeros = 0;
+  if (dense != nullptr) {
+    const auto values = dense->data<float>();
+    zeros = static_cast<double>(std::count(values.begin(), values.end(), 0.0f)) / static_cast<double>(values.size());
+  } else {
+    zeros = 1.0 - static_cast<double>(sparse->nnz()) / static_cast<double>(element_count(weights));
+  }
+  if (zeros < kSparseColumnsFrom) {
+    return fmt::format("{:.0f}% zeros: dense is faster below {:.0f}%", 100 * zeros, 100 * kSparseColumnsFrom);
+  }
+  return std::nullopt;
+}
+
+/// The constant as rows of output features.
+Csr feature_rows(const NodeView& view, const SparseProduct& product) {
+  const Shape& shape = view.input_shape(1);
+  const auto rows = static_cast<std::size_t>(shape[0]);
+  const auto columns = static_cast<std::size_t>(shape[1]);
+  Csr csr;
+  if (const Tensor* dense = view.constant(1)) {
+    csr = Csr::from_dense(dense->data<float>(), rows, columns);
+  } else {
+    const SparseTensor& sparse = *view.sparse_constant(1);
+    std::vector<std::int64_t> linear;
+    const auto index = sparse.indices.data<std::int64_t>();
+    if (sparse.indices.rank() == 1) {
+      linear.assign(index.begin(), index.end());
+    } else {
+      for (std::size_t i = 0; i + 1 < index.size(); i += 2) linear.push_back(index[i] * shape[1] + index[i + 1]);
+    }
+    csr = Csr::from_linear(linear, sparse.values.data<float>(), rows, columns);
+  }
+  return product.transposed ? std::move(csr) : csr.transposed();
+}
+
+/// The operand is transposed once into [k][tokens]; tasks are (feature slice, token slice), each leaving its block in
+/// a transposed corner of scratch and then, with residual and activation, in the result.
+class SparseProductStep final : public Step {
+ public:
+  SparseProductStep(const SparseProduct& product, const Csr& weights, int threads) : product_(product), nnz_(weights.nnz()) {
+    const SparseVariant variant =
+        SparseColumns::candidates(weights, 1, static_cast<std::size_t>(product.tokens)).front();
+    const std::int64_t step = static_cast<std::int64_t>(variant.vectors) * column_kernels(active_isa()).width;
+    const std::int64_t wanted = threads == 1 ? 1 : 4 * threads;
+    const std::int64_t token_blocks = (product.tokens + step - 1) / step;
+    const std::int64_t token_slices = std::min(wanted, token_blocks);
+    token_slice_ = (token_blocks + token_slices - 1) / token_slices * step;
+    token_slices_ = (product.tokens + token_slice_ - 1) / token_slice_;
+    const std::int64_t feature_slices =
+        std::clamp<std::int64_t>((wanted + token_slices_ - 1) / token_slices_, 1, std::max<std::int64_t>(1, product.features / 32));
+    feature_slice_ = ((product.features + feature_slices - 1) / feature_slices + 15) / 16 * 16;
+    for (std::int64_t row = 0; row < product.features; row += feature_slice_) {
+      slices_.emplace_back(weights.slice_rows(static_cast<std::size_t>(row),
+                                              static_cast<std::size_t>(std::min(row + feature_slice_, product.features))),
+                           variant);
+    }
+    pitch_ = (product.tokens + 15) / 16 * 16;
+    if (pitch_ % 256 == 0) pitch_ += 16;  // keep rows of the operand out of the same cache sets
+  }
+
+  std::size_t scratch_bytes() const override {
+    return static_cast<std::size_t>((product_.k + product_.features) * pitch_) * sizeof(float);
+  }
+  std::size_t weight_bytes() const override {
+    std::size_t bytes = 0;
+    for (const SparseColumns& slice : slices_) bytes += slice.bytes();
+    return bytes;
+  }
+  double flops() const override { return 2.0 * static_cast<double>(nnz_) * static_cast<double>(product_.tokens); }
+
+  void run(const StepArguments& arguments) const override {
+    const SparseProduct& p = product_;
+    const auto* x = arguments.in<float>(0);
+    auto* y = arguments.out<float>(0);
+    const float* bias = p.bias < 0 ? nullptr : arguments.in<float>(static_cast<std::size_t>(p.bias));
+    const float* residual = p.residual < 0 ? nullptr : arguments.in<float>(static_cast<std::size_t>(p.residual));
+    auto* const operand = reinterpret_cast<float*>(arguments.scratch);
+    float* const result = operand + p.k * pitch_;
+    const Isa isa = active_isa();
+    const auto width = static_cast<std::size_t>(p.k);
+    const auto features = static_cast<std::size_t>(p.features);
+    const auto pitch = static_cast<std::size_t>(pitch_);
+    const std::int64_t strips = (p.k + 63) / 64;
+    parallel_ranges(strips, std::max<std::int64_t>(1, 256 / std::max<std::int64_t>(1, p.tokens)), [&](std::int64_t begin, std::int64_t end) {
+      const std::int64_t first = begin * 64;
+      const std::int64_t last = std::min(end * 64, p.k);
+      run_transpose(x + first, width, static_cast<std::size_t>(p.tokens), static_cast<std::size_t>(last - first),
+                    operand + first * pitch_, pitch, isa);
+    });
+    parallel_tasks(static_cast<std::int64_t>(slices_.size()) * token_slices_, [&](std::int64_t task) {
+      const std::int64_t slice = task / token_slices_;
+      const std::int64_t token = task % token_slices_ * token_slice_;
+      const std::int64_t token_end = std::min(token + token_slice_, p.tokens);
+      const std::int64_t feature = slice * feature_slice_;
+      const std::int64_t count = std::min(feature_slice_, p.features - feature);
+      Epilogue epilogue;
+      epilogue.bias = bias == nullptr ? nullptr : bias + feature;
+      if (residual == nullptr) epilogue.activation = p.activation;
+      float* const corner = result + feature * pitch_ + token;
+      slices_[static_cast<std::size_t>(slice)].run(ColumnInput::rows(operand, pitch_), static_cast<std::size_t>(token),
+                                                   static_cast<std::size_t>(token_end), corner, pitch, epilogue);
+      float* const out = y + token * p.features + feature;
+      run_transpose(corner, pitch, static_cast<std::size_t>(count), static_cast<std::size_t>(token_end - token), out,
+                    features, isa);
+      if (residual != nullptr) {
+        row_kernels().epilogue(p.activation, nullptr, residual + token * p.features + feature, features, out, features,
+                               static_cast<std::size_t>(token_end - token), static_cast<std::size_t>(count));
+      }
+    });
+  }
+
+ private:
+  SparseProduct product_;
+  std::size_t nnz_;
+  std::vector<SparseColumns> slices_;  ///< by features
+  std::int64_t feature_slice_ = 0;
+  std::int64_t token_slice_ = 0;
+  std::int64_t token_slices_ = 0;
+  std::int64_t pitch_ = 0;  ///< floats from a row of the transposed matrices to the next
+};
+
+Verdict check_sparse(const NodeView& view, const Environment&) {
+  SparseProduct product;
+  auto reason = describe(view, product);
+  return reason ? Verdict::reject(std::move(*reason)) : Verdict::accept();
+}
+
+std::unique_ptr<Step> build_sparse(const NodeView& view, const Environment& environment) {
+  SparseProduct product;
+  describe(view, product);
+  return std::make_unique<SparseProductStep>(product, feature_rows(view, product), environment.threads);
+}
+
+}  // namespace
+
+void register_sparse_matmul_kernels(KernelTable& table) {
+  const KernelEntry sparse{"cpu.matmul.sparse_column.f32", check_sparse, build_sparse, -1, true};
+  table.add("MatMul", sparse);
+  table.add("Gemm", sparse);
+  table.add("FusedMatMul", sparse, kInternalDomain);
+}
+
+}  // namespace sparse_run::cpu
