@@ -7,14 +7,14 @@
 #include "cpu/column/depthwise.hpp"
 #include "cpu/kernel_table.hpp"
 #include "cpu/kernels/convolution.hpp"
+#include "cpu/kernels/split.hpp"
 #include "cpu/parallel.hpp"
 
 namespace sparse_run::cpu {
 
 namespace {
 
-/// Tasks are (image, group, lane slice, row slice): enough of them to balance the threads, none smaller than a few
-/// tiles of the kernel.
+/// Tasks are (image, group, lane slice, row slice).
 class DenseConvStep final : public Step {
  public:
   DenseConvStep(const Convolution& conv, const Tensor& weights, int threads) : conv_(conv) {
@@ -24,17 +24,13 @@ class DenseConvStep final : public Step {
       weights_.emplace_back(all.subspan(static_cast<std::size_t>(group) * rows * conv.k(), rows * conv.k()), rows,
                             conv.k());
     }
-    const auto lanes = static_cast<std::int64_t>(conv.window.lanes());
-    const auto lane_step = static_cast<std::int64_t>(weights_.front().lane_step());
-    const auto row_step = static_cast<std::int64_t>(weights_.front().row_step());
-    const std::int64_t wanted = threads == 1 ? 1 : 6 * threads;
-    const std::int64_t per_matrix = std::max<std::int64_t>(1, wanted / (conv.images * conv.groups));
-    const std::int64_t lane_slices = std::clamp<std::int64_t>(lanes / (2 * lane_step), 1, per_matrix);
-    lane_slice_ = ((lanes + lane_slices - 1) / lane_slices + lane_step - 1) / lane_step * lane_step;
-    const std::int64_t lane_count = (lanes + lane_slice_ - 1) / lane_slice_;
-    const std::int64_t row_slices =
-        std::clamp<std::int64_t>(conv.out_channels / (2 * row_step), 1, std::max<std::int64_t>(1, per_matrix / lane_count));
-    row_slice_ = ((conv.out_channels + row_slices - 1) / row_slices + row_step - 1) / row_step * row_step;
+    SplitCost cost;
+    cost.tile_lanes = static_cast<std::int64_t>(weights_.front().lane_step());
+    cost.vector_lanes = column_kernels(active_isa()).width;
+    cost.row_step = static_cast<std::int64_t>(weights_.front().row_step());
+    cost.collect_rows = conv.window.is_plain() ? 4 : conv.window.stride_width > 1 ? 24 : 10;
+    split_ = split_product(conv.images * conv.groups, conv.out_channels, static_cast<std::int64_t>(conv.window.lanes()),
+                           threads, cost);
   }
 
   std::size_t weight_bytes() const override {
@@ -52,16 +48,16 @@ class DenseConvStep final : public Step {
     const float* residual = conv_.residual ? arguments.in<float>(3) : nullptr;
     auto* y = arguments.out<float>(0);
     const auto lanes = static_cast<std::int64_t>(conv_.window.lanes());
-    const std::int64_t lane_count = (lanes + lane_slice_ - 1) / lane_slice_;
-    const std::int64_t row_count = (conv_.out_channels + row_slice_ - 1) / row_slice_;
+    const std::int64_t lane_count = split_.lane_slices;
+    const std::int64_t row_count = split_.row_slices;
     parallel_tasks(conv_.images * conv_.groups * lane_count * row_count, [&](std::int64_t task) {
-      const std::int64_t row = task % row_count * row_slice_;
-      const std::int64_t lane = task / row_count % lane_count * lane_slice_;
+      const std::int64_t row = task % row_count * split_.row_slice;
+      const std::int64_t lane = task / row_count % lane_count * split_.lane_slice;
       const std::int64_t matrix = task / (row_count * lane_count);  // image · groups + group
       const std::int64_t group = matrix % conv_.groups;
-      const ColumnPart part{static_cast<std::size_t>(lane), static_cast<std::size_t>(std::min(lane + lane_slice_, lanes)),
+      const ColumnPart part{static_cast<std::size_t>(lane), static_cast<std::size_t>(std::min(lane + split_.lane_slice, lanes)),
                             static_cast<std::size_t>(row),
-                            static_cast<std::size_t>(std::min(row + row_slice_, conv_.out_channels))};
+                            static_cast<std::size_t>(std::min(row + split_.row_slice, conv_.out_channels))};
       const std::int64_t at = matrix * conv_.out_channels * conv_.out_plane + lane;
       Epilogue epilogue;
       epilogue.bias = bias == nullptr ? nullptr : bias + group * conv_.out_channels;
@@ -77,8 +73,7 @@ class DenseConvStep final : public Step {
  private:
   Convolution conv_;
   std::vector<DenseColumns> weights_;  ///< one per group
-  std::int64_t lane_slice_ = 0;
-  std::int64_t row_slice_ = 0;
+  Split split_;
 };
 
 Verdict check_dense(const NodeView& view, const Environment&) {
