@@ -120,7 +120,7 @@ class ProductStep final : public Step {
  public:
   ProductStep(Product product, int threads) : product_(std::move(product)) {
     const OnednnMatmul::Shape& shape = product_.shape;
-    const std::int64_t wanted = threads == 1 ? 1 : 4 * threads;
+    const std::int64_t wanted = threads == 1 ? 1 : 1 * threads;
     const std::int64_t per_batch = std::max<std::int64_t>(1, wanted / product_.batches());
     const std::int64_t columns = std::clamp<std::int64_t>(shape.n / 192, 1, per_batch);
     column_slice_ = (shape.n + columns - 1) / columns;
