@@ -42,29 +42,25 @@ class WindowCollector {
     for (int v = 0; v < vectors; ++v) {
       float* out = panel + v * V::width;
       const Position start = prepared_ ? Position{} : position(v);
-      std::size_t channel = first_channel, k = first_channel * taps;
-      for (std::size_t tap = 0; tap < taps; ++tap, ++k) {
-        channel = first_channel;
-        std::size_t first = k;
-        if (first < k_begin) {
-          first += taps;
-          ++channel;
+      std::size_t k = first_channel * taps, tap = 0;
+      for (int kh = 0; kh < window_.kernel_height; ++kh) {
+        for (int kw = 0; kw < window_.kernel_width; ++kw, ++tap, ++k) {
+          const bool before = k < k_begin;
+          const std::size_t channel = first_channel + (before ? 1 : 0), first = before ? k + taps : k;
+          if (first >= k_end) continue;
+          Piece own[V::width];
+          const Piece* pieces = own;
+          int n;
+          if (prepared_) {
+            const Cut& prepared = cuts_[static_cast<std::size_t>(v) * taps + tap];
+            pieces = pieces_ + prepared.begin;
+            n = prepared.count;
+          } else {
+            n = cut(start, kh, kw, lanes_of(v), own);
+          }
+          copy_channels(x_ + static_cast<std::ptrdiff_t>(channel) * window_.channel_stride, pieces, n, k_end - first,
+                        out + (first - k_begin) * row, row * taps);
         }
-        if (first >= k_end) continue;
-        const std::size_t channels = (k_end - first + taps - 1) / taps;
-        Piece own[V::width];
-        const Piece* pieces = own;
-        int n;
-        if (prepared_) {
-          const Cut& prepared = cuts_[static_cast<std::size_t>(v) * taps + tap];
-          pieces = pieces_ + prepared.begin;
-          n = prepared.count;
-        } else {
-          const int kernel_width = window_.kernel_width, number = static_cast<int>(tap);
-          n = cut(start, number / kernel_width, number % kernel_width, lanes_of(v), own);
-        }
-        copy_channels(x_ + static_cast<std::ptrdiff_t>(channel) * window_.channel_stride, pieces, n, channels,
-                      out + (first - k_begin) * row, row * taps);
       }
     }
   }
@@ -129,40 +125,43 @@ class WindowCollector {
     return n;
   }
 
-  void copy_channels(const float* in, const Piece* pieces, int n, std::size_t channels, float* out,
-                     std::size_t out_stride) const {
+  /// One row of every `taps` of the `left` panel rows: the same pieces of consecutive channels.
+  [[gnu::always_inline]] void copy_channels(const float* in, const Piece* pieces, int n, std::size_t left, float* out,
+                                            std::size_t out_stride) const {
+    const auto taps = static_cast<std::ptrdiff_t>(window_.taps());
+    auto rows = static_cast<std::ptrdiff_t>(left);
     const std::ptrdiff_t stride = window_.channel_stride;
     if (n == 0) {
-      for (; channels > 0; --channels, out += out_stride) V::store(out, V::zero());
+      for (; rows > 0; rows -= taps, out += out_stride) V::store(out, V::zero());
     } else if (window_.stride_width == 1 && n == 1) {
       const Mask mask = pieces[0].mask();
-      for (in += pieces[0].offset; channels > 0; --channels, in += stride, out += out_stride) {
+      for (in += pieces[0].offset; rows > 0; rows -= taps, in += stride, out += out_stride) {
         V::store(out, V::load(in, mask));
       }
     } else if (window_.stride_width == 1 && n == 2) {
       const Mask mask0 = pieces[0].mask(), mask1 = pieces[1].mask();
       const std::ptrdiff_t second = pieces[1].offset - pieces[0].offset;
-      for (in += pieces[0].offset; channels > 0; --channels, in += stride, out += out_stride) {
+      for (in += pieces[0].offset; rows > 0; rows -= taps, in += stride, out += out_stride) {
         V::store(out, V::merge(V::load(in, mask0), in + second, mask1));
       }
     } else if (window_.stride_width == 1) {
-      for (; channels > 0; --channels, in += stride, out += out_stride) {
+      for (; rows > 0; rows -= taps, in += stride, out += out_stride) {
         auto value = V::zero();
         for (int i = 0; i < n; ++i) value = V::merge(value, in + pieces[i].offset, pieces[i].mask());
         V::store(out, value);
       }
     } else if (window_.stride_width == 2 && n == 1 && pieces[0].begin == 0 && pieces[0].end == V::width) {
-      for (in += pieces[0].offset; channels > 0; --channels, in += stride, out += out_stride) {
+      for (in += pieces[0].offset; rows > 0; rows -= taps, in += stride, out += out_stride) {
         V::store(out, V::load_stride2(in));
       }
     } else if (window_.stride_width == 2) {
-      for (; channels > 0; --channels, in += stride, out += out_stride) {
+      for (; rows > 0; rows -= taps, in += stride, out += out_stride) {
         auto value = V::zero();
         for (int i = 0; i < n; ++i) value = V::merge_stride2(value, in + pieces[i].offset, pieces[i].mask());
         V::store(out, value);
       }
     } else {
-      for (; channels > 0; --channels, in += stride, out += out_stride) {
+      for (; rows > 0; rows -= taps, in += stride, out += out_stride) {
         V::store(out, V::zero());
         for (int i = 0; i < n; ++i) {
           for (int lane = pieces[i].begin; lane < pieces[i].end; ++lane) {

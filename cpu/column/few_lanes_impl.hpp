@@ -23,7 +23,10 @@ template <class V, int Rows, int Lanes>
   for (std::size_t k = 0; k < whole; k += V::width) {
     F in[Lanes];
 #pragma GCC unroll 8
-    for (int l = 0; l < Lanes; ++l) in[l] = V::load(x + static_cast<std::size_t>(l) * x_stride + k);
+    for (int l = 0; l < Lanes; ++l) {
+      in[l] = V::load(x + static_cast<std::size_t>(l) * x_stride + k);
+      if constexpr (Rows > 1 && (Rows + 1) * Lanes < V::kRegisters) V::keep(in[l]);
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
       const F weights = V::load(w[r] + k);

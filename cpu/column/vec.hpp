@@ -89,6 +89,7 @@ struct Avx512 {
     const __m512 high = _mm512_maskz_loadu_ps(static_cast<Mask>(_pdep_u32(m >> 8, 0x5555u)), p + 16);
     return _mm512_mask_mov_ps(x, m, _mm512_permutex2var_ps(low, even, high));
   }
+  SPARSE_RUN_INLINE void keep(F& x) { __asm__("" : "+v"(x)); }
   SPARSE_RUN_INLINE F add(F a, F b) { return _mm512_add_ps(a, b); }
   SPARSE_RUN_INLINE F sub(F a, F b) { return _mm512_sub_ps(a, b); }
   SPARSE_RUN_INLINE F mul(F a, F b) { return _mm512_mul_ps(a, b); }
@@ -166,6 +167,7 @@ struct Avx2 {
   SPARSE_RUN_INLINE F merge_stride2(F x, const float* p, Mask m) {
     return _mm256_mask_i32gather_ps(x, p, _mm256_slli_epi32(lane_numbers(), 1), _mm256_castsi256_ps(m), 4);
   }
+  SPARSE_RUN_INLINE void keep(F& x) { __asm__("" : "+x"(x)); }
   SPARSE_RUN_INLINE F add(F a, F b) { return _mm256_add_ps(a, b); }
   SPARSE_RUN_INLINE F sub(F a, F b) { return _mm256_sub_ps(a, b); }
   SPARSE_RUN_INLINE F mul(F a, F b) { return _mm256_mul_ps(a, b); }
@@ -249,6 +251,7 @@ struct Portable {
   SPARSE_RUN_INLINE F select(I condition, F a, F b) {
     return reinterpret_cast<F>((condition & reinterpret_cast<I>(a)) | (~condition & reinterpret_cast<I>(b)));
   }
+  SPARSE_RUN_INLINE void keep(F&) {}
   SPARSE_RUN_INLINE F add(F a, F b) { return a + b; }
   SPARSE_RUN_INLINE F sub(F a, F b) { return a - b; }
   SPARSE_RUN_INLINE F mul(F a, F b) { return a * b; }
