@@ -241,6 +241,14 @@ TEST(Sequence, splits_and_joins) {
             ErrorKind::model);
 }
 
+TEST(Sequence, elements_outlive_the_memory_they_were_made_from) {
+  float memory[] = {1, 2};
+  const Value sequence =
+      SingleNode("SequenceInsert").run_all({Value::sequence({}), Tensor::view(DType::f32, {2}, memory)}, 1)[0];
+  memory[0] = 9;
+  EXPECT_THAT(elements<float>(sequence.elements[0].tensor), ElementsAre(1, 2));
+}
+
 TEST(Optional, has_and_gives_its_element) {
   const auto has = [](std::vector<Value> inputs) -> bool {
     return elements<bool>(SingleNode("OptionalHasElement").run(std::move(inputs)))[0];

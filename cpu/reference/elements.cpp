@@ -6,6 +6,13 @@
 
 namespace sparse_run::reference {
 
+Value retained(const Value& value) {
+  Value result = value;
+  if (value.is_tensor() && !value.absent() && value.tensor.owner() == nullptr) result.tensor = value.tensor.clone();
+  for (Value& element : result.elements) element = retained(element);
+  return result;
+}
+
 std::vector<std::uint64_t> order_keys(const Tensor& tensor) {
   std::vector<std::uint64_t> keys(static_cast<std::size_t>(tensor.size()));
   if (tensor.dtype() == DType::string) {

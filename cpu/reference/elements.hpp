@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "graph/ir/tensor.hpp"
+#include "graph/ir/value.hpp"
 
 namespace sparse_run::reference {
 
@@ -41,6 +41,9 @@ class ElementMover {
   std::size_t width_;
   bool strings_;
 };
+
+/// A value that may outlive the operands of its kernel: tensors that merely view memory of others are copied.
+Value retained(const Value& value);
 
 /// Calls visit(index, linear) for every position of `shape` in row-major order; `index` is a vector of coordinates.
 template <class Visit>

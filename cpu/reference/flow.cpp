@@ -23,10 +23,16 @@ const Tensor& scanned_tensor(const Value& value) {
   return value.tensor;
 }
 
+// A body may take an optional where a round before it made what the optional holds.
+Value as_declared(const Graph& body, std::size_t input, const Value& value) {
+  const bool wrapped = body.value(body.inputs()[input]).type.kind == ValueKind::optional;
+  return wrapped && value.kind != ValueKind::optional ? Value::some(value) : value;
+}
+
 void if_then_else(Context& ctx) {
   const bool condition = boolean_scalar(ctx.input_value(0));
   const std::vector<Value> results = ctx.run_body(condition ? "then_branch" : "else_branch", {});
-  for (std::size_t i = 0; i < ctx.node().outputs.size(); ++i) ctx.set_output(i, results[i]);
+  for (std::size_t i = 0; i < ctx.node().outputs.size(); ++i) ctx.set_output(i, retained(results[i]));
 }
 
 void loop(Context& ctx) {
@@ -44,15 +50,16 @@ void loop(Context& ctx) {
     std::vector<Value> inputs;
     inputs.emplace_back(Tensor::of<std::int64_t>(loop_scalar_shape(body, 0), {trip}));
     inputs.emplace_back(Tensor::of<bool>(loop_scalar_shape(body, 1), {condition}));
-    inputs.insert(inputs.end(), carried.begin(), carried.end());
+    for (std::size_t i = 0; i < states; ++i) inputs.push_back(as_declared(body, 2 + i, carried[i]));
     std::vector<Value> outputs = ctx.run_body("body", inputs);
     // The specification lets a loop without a condition operand ignore this output; implementations obey it, and so
     // does this one.
     condition = boolean_scalar(outputs[0]);
     for (std::size_t i = 0; i < states; ++i) carried[i] = std::move(outputs[1 + i]);
-    for (std::size_t i = 0; i < scans; ++i) scanned[i].push_back(scanned_tensor(outputs[1 + states + i]));
+    for (std::size_t i = 0; i < scans; ++i)
+      scanned[i].push_back(retained(scanned_tensor(outputs[1 + states + i])).tensor);
   }
-  for (std::size_t i = 0; i < std::min(states, ctx.node().outputs.size()); ++i) ctx.set_output(i, carried[i]);
+  for (std::size_t i = 0; i < std::min(states, ctx.node().outputs.size()); ++i) ctx.set_output(i, retained(carried[i]));
   for (std::size_t i = 0; i < scans; ++i) {
     if (scanned[i].empty()) {
       ctx.output(states + i);
@@ -93,7 +100,7 @@ ScanResult scan_once(Context& ctx, const ScanLayout& layout, std::vector<Value> 
     std::vector<Value> values = ctx.run_body("body", operands);
     for (std::size_t i = 0; i < layout.states; ++i) states[i] = values[i];
     for (std::size_t i = 0; i < layout.outputs; ++i) {
-      result.outputs[i].push_back(scanned_tensor(values[layout.states + i]));
+      result.outputs[i].push_back(retained(scanned_tensor(values[layout.states + i])).tensor);
     }
   }
   for (std::size_t i = 0; i < layout.outputs; ++i) {
@@ -112,7 +119,7 @@ void scan_whole(Context& ctx, const ScanLayout& layout) {
   ScanResult result = scan_once(ctx, layout, std::move(states), inputs, rounds);
   for (std::size_t i = 0; i < ctx.node().outputs.size(); ++i) {
     if (i < layout.states) {
-      ctx.set_output(i, result.states[i]);
+      ctx.set_output(i, retained(result.states[i]));
     } else if (rounds == 0) {
       ctx.output(i);
     } else {

@@ -24,7 +24,7 @@ std::size_t position_in(std::int64_t position, std::size_t count, bool end_count
 
 void construct(Context& ctx) {
   std::vector<Value> elements;
-  for (std::size_t i = 0; i < ctx.input_count(); ++i) elements.push_back(ctx.input_value(i));
+  for (std::size_t i = 0; i < ctx.input_count(); ++i) elements.push_back(retained(ctx.input_value(i)));
   ctx.set_output(0, Value::sequence(std::move(elements)));
 }
 
@@ -34,7 +34,7 @@ void insert(Context& ctx) {
   std::vector<Value> elements = elements_of(ctx, 0);
   const std::size_t at =
       ctx.has_input(2) ? position_in(integer_scalar(ctx.input(2)), elements.size(), true) : elements.size();
-  elements.insert(elements.begin() + static_cast<std::ptrdiff_t>(at), ctx.input_value(1));
+  elements.insert(elements.begin() + static_cast<std::ptrdiff_t>(at), retained(ctx.input_value(1)));
   ctx.set_output(0, Value::sequence(std::move(elements)));
 }
 
@@ -73,7 +73,7 @@ void map(Context& ctx) {
       inputs.push_back(operand.elements[e]);
     }
     std::vector<Value> outputs = ctx.run_body("body", inputs);
-    for (std::size_t i = 0; i < results.size(); ++i) results[i].push_back(std::move(outputs[i]));
+    for (std::size_t i = 0; i < results.size(); ++i) results[i].push_back(retained(outputs[i]));
   }
   for (std::size_t i = 0; i < results.size(); ++i) ctx.set_output(i, Value::sequence(std::move(results[i])));
 }
@@ -149,7 +149,9 @@ void concat_from_sequence(Context& ctx) {
   }
 }
 
-void optional(Context& ctx) { ctx.set_output(0, ctx.has_input(0) ? Value::some(ctx.input_value(0)) : Value::none()); }
+void optional(Context& ctx) {
+  ctx.set_output(0, ctx.has_input(0) ? Value::some(retained(ctx.input_value(0))) : Value::none());
+}
 
 void has_element(Context& ctx) {
   bool present = false;
