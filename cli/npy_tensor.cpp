@@ -86,7 +86,10 @@ Tensor npy_tensor(const NpyHeader& header, std::span<const std::byte> data, std:
     throw_error(ErrorKind::input, "ends early: shape {} needs {} bytes of data, {} are there; write it again",
                 to_string(header.shape), needed, data.size());
   }
-  data = data.first(needed);
+  if (data.size() > needed) {
+    throw_error(ErrorKind::input, "has {} bytes after its data (shape {} needs {}); write it again",
+                data.size() - needed, to_string(header.shape), needed);
+  }
   if (header.dtype == DType::string) return string_tensor(header, data);
   const DType dtype = header.element == NpyElement::raw ? raw_type(header.width, expected) : header.dtype;
   if (header.element == NpyElement::number && dtype == DType::boolean) {

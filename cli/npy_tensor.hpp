@@ -13,7 +13,7 @@ namespace sparse_run::cli {
 
 /// The tensor that `data` holds under `header`. Row-major little-endian numbers that lie aligned become a view that
 /// keeps `owner` alive; everything else is copied and converted. `expected` says what raw bytes mean (bfloat16 when it
-/// does not fit them). Error(input) when `data` is shorter than the header says or a string is not valid Unicode.
+/// does not fit them). Error(input) when `data` is not exactly as long as the header says or a string is not valid Unicode.
 Tensor npy_tensor(const NpyHeader& header, std::span<const std::byte> data, std::shared_ptr<const void> owner,
                   DType expected);
 

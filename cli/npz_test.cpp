@@ -107,6 +107,17 @@ TEST_F(Files, short_data_is_refused_with_both_sizes) {
   }
 }
 
+TEST_F(Files, bytes_after_the_data_are_refused) {
+  const auto file = write("a.npy", header("<f4", "False", "(2,)") + bytes_of<float>({1, 2}) + "x");
+  try {
+    load_npy(file, DType::f32);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_THAT(error.what(), HasSubstr("has 1 bytes after its data (shape 2 needs 8)"));
+  }
+}
+
 TEST_F(Files, missing_and_empty_files_are_input_errors) {
   for (const auto& file : {path("absent.npy"), write("empty.npy", ""), path("")}) {
     try {

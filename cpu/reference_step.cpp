@@ -1,6 +1,9 @@
 // The reference kernel of a node as a step.
 #include "cpu/reference_step.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include "graph/ops/infer.hpp"
 
 namespace sparse_run::cpu {
@@ -39,6 +42,7 @@ class StepContext final : public reference::Context {
     Value& value = slot(i);
     if (value.absent()) {
       value = std::move(result);
+      make_lasting(value);
     } else {  // memory is planned: the result has to be there
       require(result.is_tensor() && result.tensor.shape() == value.tensor.shape(),
               "a planned output has another shape than the kernel produced");
@@ -60,6 +64,18 @@ class StepContext final : public reference::Context {
   std::mt19937_64& random() override { return *arguments_.state->random; }
 
  private:
+  /// Gives memory of its own to what shares an operand's, or a body's, which other values take over later. Elements of
+  /// a sequence operand have had their own since they entered it.
+  void make_lasting(Value& value) const {
+    for (Value& element : value.elements) make_lasting(element);
+    if (!value.is_tensor() || value.absent()) return;
+    const bool borrowed =
+        value.tensor.owner() == nullptr || std::ranges::any_of(arguments_.inputs, [&](int operand) {
+          return operand >= 0 && arguments_.values[static_cast<std::size_t>(operand)].is_tensor() &&
+                 std::as_const(arguments_.values[static_cast<std::size_t>(operand)].tensor).raw() == value.tensor.raw();
+        });
+    if (borrowed) value.tensor = value.tensor.clone();
+  }
   Value& slot(std::size_t i) {
     if (has_output(i)) return arguments_.values[static_cast<std::size_t>(arguments_.outputs[i])];
     require(i < unwanted_.size(), "reference kernel set an output the operator does not have");

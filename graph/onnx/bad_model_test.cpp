@@ -98,7 +98,7 @@ TEST(bad_model, no_graph_or_no_outputs) {
 
 TEST(bad_model, cycles) {
   Wire wire = small_model();
-  wire.mutable_graph()->mutable_node(0)->set_input(0, "y");
+  wire.mutable_graph()->mutable_node(0)->set_input(0, std::string("y"));
   expect_refused(wire, ErrorKind::model, {"node 'add' (Add)", "cycle"});
 }
 

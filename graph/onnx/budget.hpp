@@ -14,6 +14,11 @@ class Budget {
   const ImportLimits& limits() const noexcept { return limits_; }
 
   void charge_node() { charge(nodes_, 1, limits_.nodes, "nodes, functions inlined"); }
+  /// Throws what charging `count` nodes would throw, and charges nothing.
+  void require_nodes(std::uint64_t count) const {
+    std::uint64_t used = nodes_;
+    charge(used, count, limits_.nodes, "nodes, functions inlined");
+  }
   void charge_operands(std::uint64_t count) {
     charge(operands_, count, limits_.operands, "operands and attributes, functions inlined");
   }

@@ -1,7 +1,10 @@
 // The functions of a model.
 #include "graph/onnx/call.hpp"
 
+#include <limits>
 #include <set>
+#include <unordered_map>
+#include <vector>
 
 #include "base/error.hpp"
 #include "graph/onnx/names.hpp"
@@ -25,6 +28,34 @@ void check_distinct(const Names& names, const char* what, const ImportLimits& li
   }
 }
 
+/// What one inlining of a function takes: nodes of its own, and how often it calls each other function.
+struct Content {
+  std::uint64_t nodes = 0;
+  std::map<const Function*, std::uint64_t> calls;
+};
+
+void collect(const google::protobuf::RepeatedPtrField<onnx_wire::NodeProto>& nodes, const FunctionTable& table,
+             Content& content) {
+  for (const auto& node : nodes) {
+    ++content.nodes;
+    if (const Function* callee = table.find(node)) {
+      ++content.calls[callee];
+      continue;  // whether bodies given to it are used is its own affair
+    }
+    for (const auto& attribute : node.attribute()) {
+      if (attribute.ref_attr_name().empty() && attribute.has_g()) collect(attribute.g().node(), table, content);
+    }
+  }
+}
+
+std::uint64_t saturating_multiply_add(std::uint64_t sum, std::uint64_t a, std::uint64_t b) {
+  std::uint64_t result = 0;
+  if (__builtin_mul_overflow(a, b, &result) || __builtin_add_overflow(sum, result, &result)) {
+    return std::numeric_limits<std::uint64_t>::max();
+  }
+  return result;
+}
+
 }  // namespace
 
 FunctionTable::FunctionTable(const onnx_wire::ModelProto& model, const Opsets& opsets, const ImportLimits& limits) {
@@ -44,6 +75,47 @@ FunctionTable::FunctionTable(const onnx_wire::ModelProto& model, const Opsets& o
               functions_.emplace(key_of(proto.domain(), proto.name(), proto.overload()), std::move(function)).second;
           if (!added) throw_error(ErrorKind::model, "is defined twice");
         });
+  }
+  count_inlined_nodes();
+}
+
+// Callees first, without recursion: chains of calls may be as long as the model. A function that calls itself is
+// refused when it is inlined; here the inner call counts as nothing.
+void FunctionTable::count_inlined_nodes() {
+  enum class State { unseen, open, done };
+  struct Entry {
+    Function* function = nullptr;
+    Content content;
+    State state = State::unseen;
+  };
+  std::unordered_map<const Function*, Entry> entries;
+  for (auto& [key, function] : functions_) {
+    Entry& entry = entries[&function];
+    entry.function = &function;
+    collect(function.proto->node(), *this, entry.content);
+  }
+  std::vector<Entry*> stack;
+  for (auto& [key, function] : functions_) {
+    stack.push_back(&entries.at(&function));
+    while (!stack.empty()) {
+      Entry& entry = *stack.back();
+      if (entry.state == State::unseen) {
+        entry.state = State::open;
+        for (const auto& [callee, times] : entry.content.calls) {
+          Entry& inner = entries.at(callee);
+          if (inner.state == State::unseen) stack.push_back(&inner);
+        }
+        continue;
+      }
+      stack.pop_back();
+      if (entry.state == State::done) continue;
+      entry.state = State::done;
+      std::uint64_t total = entry.content.nodes;
+      for (const auto& [callee, times] : entry.content.calls) {
+        total = saturating_multiply_add(total, times, callee->inlined_nodes);
+      }
+      entry.function->inlined_nodes = total;
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 // Functions of a model, and the context in which a node is read: which call it belongs to, what that call was given.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -24,6 +25,9 @@ struct BoundAttribute {
 struct Function {
   const onnx_wire::FunctionProto* proto = nullptr;
   Opsets opsets;
+  /// Nodes and calls that inlining it makes at least: bodies that its callers give it are not counted. The largest
+  /// number there is stands for more.
+  std::uint64_t inlined_nodes = 0;
 };
 
 /// The inlining of one function call; the model's graph itself is a call of nothing. Lives on the reader's stack.
@@ -53,6 +57,8 @@ class FunctionTable {
   const Function* find(const onnx_wire::NodeProto& node) const;
 
  private:
+  void count_inlined_nodes();
+
   std::map<std::string, Function, std::less<>> functions_;
 };
 

@@ -199,20 +199,6 @@ TEST(import_functions, mutual_recursion_is_refused) {
   expect_refused(wire, ErrorKind::model, {"'Scale' calls itself"});
 }
 
-TEST(import_functions, exponential_expansion_ends_at_the_node_limit) {
-  Wire wire = model_with_function();
-  for (int level = 0; level < 40; ++level) {
-    auto& function = add_function(wire, fmt::format("Level{}", level), {"a"}, {"b"});
-    const std::string next = level == 39 ? "Scale" : fmt::format("Level{}", level + 1);
-    add_call(*function.mutable_node(), next, {"a"}, {"half"});
-    add_call(*function.mutable_node(), next, {"half"}, {"b"});
-  }
-  call_of(wire).set_op_type("Level0");
-  ImportLimits limits;
-  limits.nodes = 20'000;
-  expect_refused(wire, ErrorKind::limit, {"20000 nodes"}, limits);
-}
-
 TEST(import_functions, calls_without_nodes_count_too) {
   Wire wire = model_with_function();
   for (int level = 0; level < 40; ++level) {
@@ -224,6 +210,50 @@ TEST(import_functions, calls_without_nodes_count_too) {
   ImportLimits limits;
   limits.nodes = 20'000;
   expect_refused(wire, ErrorKind::limit, {"20000 nodes"}, limits);
+}
+
+// The call in the model expands to a tree of calls with `levels` levels.
+Wire model_with_doubling_functions(int levels) {
+  Wire wire = model_with_function();
+  for (int level = 0; level < levels; ++level) {
+    auto& function = add_function(wire, fmt::format("Level{}", level), {"a"}, {"b"});
+    const std::string next = level == levels - 1 ? "Scale" : fmt::format("Level{}", level + 1);
+    add_call(*function.mutable_node(), next, {"a"}, {"half"});
+    add_call(*function.mutable_node(), next, {"half"}, {"b"});
+  }
+  call_of(wire).set_op_type("Level0");
+  return wire;
+}
+
+TEST(import_functions, exponential_expansion_is_refused_before_it_begins) {
+  ImportLimits limits;
+  limits.operands = 1000;  // would be exceeded within the first few calls
+  expect_refused(model_with_doubling_functions(40), ErrorKind::limit, {"4000000 nodes"}, limits);
+  expect_refused(model_with_doubling_functions(100), ErrorKind::limit, {"4000000 nodes"}, limits);
+}
+
+TEST(import_functions, the_node_limit_counts_calls_and_what_they_expand_to) {
+  // 2 nodes of the model, 2 + 4 + 8 calls, 8 nodes.
+  const Wire wire = model_with_doubling_functions(3);
+  ImportLimits limits;
+  limits.nodes = 24;
+  EXPECT_EQ(import(wire, limits).graph->nodes().size(), 9u);
+  limits.nodes = 23;
+  expect_refused(wire, ErrorKind::limit, {"23 nodes"}, limits);
+}
+
+TEST(import_functions, the_node_limit_counts_bodies_in_functions) {
+  Wire wire = model_with_function();
+  auto& function = add_function(wire, "Branch", {"a"}, {"b"});
+  auto& branch = add_node(*function.mutable_node(), "If", {"a"}, {"b"});
+  auto& body = *add_attribute(branch, "then_branch", Proto::GRAPH).mutable_g();
+  for (int i = 0; i < 50; ++i) add_call(*body.mutable_node(), "Scale", {"a"}, {fmt::format("v{}", i)});
+  body.add_output()->set_name("v0");
+  call_of(wire).set_op_type("Branch");
+  ImportLimits limits;
+  limits.nodes = 50;
+  limits.operands = 12;  // not enough for the body
+  expect_refused(wire, ErrorKind::limit, {"50 nodes"}, limits);
 }
 
 TEST(import_functions, too_many_operands_are_refused) {

@@ -253,6 +253,7 @@ void GraphReader::inline_call(const onnx_wire::NodeProto& proto, const Function&
   const onnx_wire::FunctionProto& body = *function.proto;
   check_nesting(depth, budget_.limits());
   if (call.is_inside(&function)) throw_error(ErrorKind::model, "function '{}' calls itself", body.name());
+  budget_.require_nodes(function.inlined_nodes);
   if (proto.input_size() > body.input_size() || proto.output_size() > body.output_size()) {
     throw_error(ErrorKind::model, "{} inputs and {} outputs given, function '{}' has {} and {}", proto.input_size(),
                 proto.output_size(), body.name(), body.input_size(), body.output_size());

@@ -116,6 +116,19 @@ TEST(import, symbolic_and_unknown_dimensions) {
   EXPECT_THAT(input.symbols, ElementsAre("batch", ""));
 }
 
+TEST(import, dimensions_whose_name_is_a_placeholder_are_anonymous) {
+  for (const char* placeholder : {"?", "-1", "", "None", "*", "0"}) {
+    Wire wire = small_model();
+    auto& shape = *wire.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->mutable_shape();
+    shape.mutable_dim(0)->set_dim_param(placeholder);
+    shape.mutable_dim(1)->set_dim_param("größe");
+    const Model model = import(wire);
+    const ValueDef& input = model.graph->value(model.graph->inputs()[0]);
+    EXPECT_EQ(input.type.shape, (Shape{kUnknownDim, kUnknownDim}));
+    EXPECT_THAT(input.symbols, ElementsAre("", "größe")) << placeholder;
+  }
+}
+
 TEST(import, input_without_shape_has_unknown_rank) {
   Wire wire = small_model();
   wire.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->clear_shape();

@@ -1,12 +1,24 @@
 // Reading declared types.
 #include "graph/onnx/type_proto.hpp"
 
+#include <algorithm>
+#include <string_view>
+
 #include "base/error.hpp"
 #include "graph/onnx/names.hpp"
 
 namespace sparse_run::onnx {
 
 namespace {
+
+/// Exporters write "?", "-1", "None" or nothing for a dimension that they have no name for. Such dimensions have
+/// nothing to do with one another; a name has a letter or an underscore.
+bool names_nothing(std::string_view symbol) {
+  if (symbol == "None") return true;
+  return std::none_of(symbol.begin(), symbol.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+  });
+}
 
 DeclaredType read_tensor(const onnx_wire::TypeProto::Tensor& proto, const ImportLimits& limits) {
   DeclaredType result;
@@ -26,7 +38,7 @@ DeclaredType read_tensor(const onnx_wire::TypeProto::Tensor& proto, const Import
       shape.back() = dim.dim_value();
     } else if (dim.has_dim_param()) {
       check_name(dim.dim_param(), limits, "a symbolic dimension");
-      result.symbols.back() = dim.dim_param();
+      if (!names_nothing(dim.dim_param())) result.symbols.back() = dim.dim_param();
     }
   }
   result.type.shape = std::move(shape);

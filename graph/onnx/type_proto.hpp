@@ -10,7 +10,8 @@
 
 namespace sparse_run::onnx {
 
-/// A type and the names of its symbolic dimensions, as ValueDef::symbols.
+/// A type and the names of its symbolic dimensions, as ValueDef::symbols. What exporters write in place of a name ("?",
+/// "-1", "None") is no name.
 struct DeclaredType {
   Type type;
   std::vector<std::string> symbols;

@@ -22,7 +22,15 @@ Type without_shape(const Type& type) {
   return result;
 }
 
+void expect_tensor(const InferContext& ctx, std::size_t i) {
+  const Type& type = ctx.input(i);
+  if (type.kind != ValueKind::tensor) {
+    throw_error(ErrorKind::model, "input {} must be a tensor, it is {}", i, to_string(type));
+  }
+}
+
 void expect_condition(const InferContext& ctx, std::size_t i) {
+  expect_tensor(ctx, i);
   expect_dtype(ctx, i, {DType::boolean});
   const Shape* shape = ctx.shape(i);
   if (shape != nullptr && is_concrete(*shape) && element_count(*shape) != 1) {
@@ -145,7 +153,10 @@ void infer_loop(InferContext& ctx) {
     throw_error(ErrorKind::model, "the body has {} outputs for {} carried values and {} outputs of the node",
                 body.outputs().size(), states, node.outputs.size());
   }
-  if (ctx.has_input(0)) expect_dtype(ctx, 0, {DType::i64, DType::i32});
+  if (ctx.has_input(0)) {
+    expect_tensor(ctx, 0);
+    expect_dtype(ctx, 0, {DType::i64, DType::i32});
+  }
   if (ctx.has_input(1)) expect_condition(ctx, 1);
   const auto trips = ctx.integers(0);
   if (trips && trips->size() != 1) throw_error(ErrorKind::model, "the trip count must be one number");

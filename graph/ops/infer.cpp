@@ -1,6 +1,9 @@
 // Type inference of nodes, bodies and graphs.
 #include "graph/ops/infer.hpp"
 
+#include <algorithm>
+#include <array>
+
 namespace sparse_run {
 
 namespace {
@@ -22,6 +25,21 @@ const OpSchema& schema_of(const Node& node) {
                 schema->max_outputs);
   }
   return *schema;
+}
+
+/// Operators that take sequences or optionals; their own inference checks which operand may be what.
+constexpr std::array<std::string_view, 12> kTakeComposed = {
+    "ConcatFromSequence", "Identity",           "If",         "Loop",          "Optional",
+    "OptionalGetElement", "OptionalHasElement", "SequenceAt", "SequenceErase", "SequenceInsert",
+    "SequenceLength",     "SequenceMap"};
+
+void expect_tensors(const Node& node, std::span<const Type> inputs) {
+  if (node.domain.empty() && std::ranges::find(kTakeComposed, node.op) != kTakeComposed.end()) return;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (node.inputs[i] != kNoValue && inputs[i].kind != ValueKind::tensor) {
+      throw_error(ErrorKind::model, "input {} must be a tensor, it is {}", i, to_string(inputs[i]));
+    }
+  }
 }
 
 class NodeContext final : public InferContext {
@@ -68,6 +86,7 @@ std::vector<Type> infer_node(const Node& node, std::span<const Type> inputs, std
   return with_context([&] { return node.describe(); },
                       [&] {
                         const OpSchema& schema = schema_of(node);
+                        expect_tensors(node, inputs);
                         NodeContext context(node, inputs, constants, captures);
                         schema.infer(context);
                         return context.take();
@@ -86,6 +105,14 @@ void check_operators(const Graph& graph) {
   }
 }
 
+Type input_type(const Type& declared, const Type& given) {
+  const bool unknown = given.kind == ValueKind::tensor && given.dtype == DType::undefined && !given.shape;
+  if (declared.kind != ValueKind::optional || given.kind == ValueKind::optional || unknown) {
+    return merge(declared, given);
+  }
+  return declared.element ? merge(*declared.element, given) : given;
+}
+
 std::vector<Type> infer_graph(const Graph& graph, std::span<const Type> inputs, std::span<const Type> captures) {
   std::vector<Type> types(graph.values().size());
   if (inputs.size() != graph.inputs().size()) {
@@ -96,7 +123,7 @@ std::vector<Type> infer_graph(const Graph& graph, std::span<const Type> inputs, 
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const ValueDef& def = graph.value(graph.inputs()[i]);
     types[graph.inputs()[i]] = with_context([&] { return fmt::format("input '{}'", def.name); },
-                                            [&] { return merge(def.type, inputs[i]); });
+                                            [&] { return input_type(def.type, inputs[i]); });
   }
   for (std::size_t i = 0; i < captures.size(); ++i) types[graph.captures()[i]] = captures[i];
   for (ValueId id = 0; id < types.size(); ++id) {

@@ -32,8 +32,16 @@ Type join(const Type& a, const Type& b) {
   return generalize(a, b);
 }
 
+void expect_tensor(const InferContext& ctx, std::size_t i) {
+  const Type& type = ctx.input(i);
+  if (type.kind != ValueKind::tensor) {
+    throw_error(ErrorKind::model, "input {} must be a tensor, it is {}", i, to_string(type));
+  }
+}
+
 void expect_position(const InferContext& ctx, std::size_t i) {
   if (!ctx.has_input(i)) return;
+  expect_tensor(ctx, i);
   expect_dtype(ctx, i, {DType::i64, DType::i32});
   const Shape* shape = ctx.shape(i);
   if (shape != nullptr && is_concrete(*shape) && element_count(*shape) != 1) {
@@ -53,6 +61,7 @@ void infer_empty(InferContext& ctx) {
 }
 
 void infer_insert(InferContext& ctx) {
+  expect_tensor(ctx, 1);
   expect_position(ctx, 2);
   const Type held = element_of(ctx, 0);
   ctx.set_output(0, Type::sequence(says_nothing(held) ? Type::tensor(ctx.input(1).dtype) : join(held, ctx.input(1))));

@@ -225,7 +225,7 @@ Graph Resolver::run(const Graph& graph, std::span<const Type> inputs, std::span<
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const ValueDef& def = graph.value(graph.inputs()[i]);
     Type type =
-        with_context([&] { return fmt::format("input '{}'", def.name); }, [&] { return merge(def.type, inputs[i]); });
+        with_context([&] { return fmt::format("input '{}'", def.name); }, [&] { return input_type(def.type, inputs[i]); });
     renamed[graph.inputs()[i]] = builder_.add_input(def.name, std::move(type), def.symbols);
   }
   for (std::size_t i = 0; i < graph.captures().size(); ++i) {
