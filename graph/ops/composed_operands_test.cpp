@@ -47,6 +47,8 @@ TEST(ComposedOperands, operators_of_tensors_refuse_sequences_and_optionals) {
     const auto count = static_cast<std::size_t>(std::max(schema->min_inputs, 1));
     Node node = node_of(std::string(schema->name), count);
     node.domain = schema->domain;
+    node.opset = schema->since;
+    node.outputs.resize(static_cast<std::size_t>(std::max(schema->min_outputs, 1)), 100);
     std::vector<Type> types(count, kFloats);
     types.back() = kSequence;
     expect_refused(node, types, fmt::format("input {} must be a tensor, it is sequence(f32[2x3])", count - 1));
