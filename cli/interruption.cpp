@@ -5,8 +5,11 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <array>
 #include <cmath>
 #include <string_view>
+#include <system_error>
+#include <thread>
 
 #include "cli/partial_file.hpp"
 
@@ -52,6 +55,27 @@ void on_broken_pipe(int signal) {
   ::raise(signal);
 }
 
+constexpr std::array kStopSignals = {SIGINT, SIGTERM, SIGHUP, SIGALRM};
+
+/// Leaves the stop signals to one thread that does nothing else. A handler runs on the stack of the thread that gets
+/// the signal, and generated kernels of oneDNN compute with the stack pointer inside a buffer on the heap: there the
+/// kernel's signal frame would overwrite whatever lies below it. Threads made later inherit the mask.
+void handle_on_own_thread() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : kStopSignals) sigaddset(&signals, signal);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  try {
+    std::thread([signals] {
+      ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+      for (;;) ::pause();
+    }).detach();
+  } catch (const std::system_error& error) {
+    throw_error(ErrorKind::limit, "no thread can be started ({}); raise the limit of processes (ulimit -u)",
+                error.what());
+  }
+}
+
 void install(int signal, void (*handler)(int)) {
   struct sigaction action {};
   action.sa_handler = handler;
@@ -63,8 +87,9 @@ void install(int signal, void (*handler)(int)) {
 }  // namespace
 
 void watch_for_interruption(double timeout_seconds) {
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGALRM}) install(signal, on_signal);
+  for (const int signal : kStopSignals) install(signal, on_signal);
   install(SIGPIPE, on_broken_pipe);
+  handle_on_own_thread();
   if (timeout_seconds > 0) set_timer(timeout_seconds);
 }
 

@@ -7,7 +7,7 @@
 
 namespace sparse_run::cli {
 
-/// Installs the handlers; call once, before work starts. After the first signal, or `timeout_seconds` (0: never), the
+/// Installs the handlers and starts the thread they run on; call once, before other threads are started. After the first signal, or `timeout_seconds` (0: never), the
 /// flag is set and work has some seconds to end; then, or at a second signal, partial files are removed and the
 /// process exits with the documented code, whatever its threads are doing.
 void watch_for_interruption(double timeout_seconds);

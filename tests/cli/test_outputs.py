@@ -126,6 +126,12 @@ def slow_model(folder: pathlib.Path) -> pathlib.Path:
     return save(made, folder, "slow.onnx")
 
 
+def takes_signal(task: pathlib.Path, sent: signal.Signals) -> bool:
+    """Whether a thread, given as its folder in /proc, leaves the signal unblocked."""
+    blocked = next(line for line in (task / "status").read_text().splitlines() if line.startswith("SigBlk:"))
+    return not int(blocked.split()[1], 16) >> (sent - 1) & 1
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_job_leaves_nothing(tmp_path, results, sent):
     path = slow_model(tmp_path)
@@ -140,6 +146,7 @@ def test_interrupted_job_leaves_nothing(tmp_path, results, sent):
         time.sleep(0.01)
     time.sleep(0.3)
     assert process.poll() is None, f"ended before it was interrupted: {process.communicate()}"
+    assert sum(takes_signal(task, sent) for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir()) == 1
     process.send_signal(sent)
     try:
         _, said = process.communicate(timeout=20)
