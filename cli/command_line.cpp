@@ -55,8 +55,7 @@ void execute(const Options& options) {
 int fail(ErrorKind kind, std::string line) {
   if (interruption_flag() && kind == ErrorKind::interrupted) {
     kind = interruption_kind();
-    line = kind == ErrorKind::timeout ? "--timeout: the time is up; give it more, or less to do"
-                                      : "interrupted; no partial output is left";
+    line = interruption_message();
   }
   for (char& c : line) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';

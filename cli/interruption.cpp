@@ -1,14 +1,14 @@
-// Signal handlers. Everything here but watch_for_interruption() has to be async-signal-safe.
+// The thread that waits for signals and for the end of the time allowed.
+//
+// Signals are not handled on the threads that compute: kernels generated at run time may keep something else than a
+// stack in the stack pointer, and a handler's frame would then overwrite memory (oneDNN's matrix products do).
 #include "cli/interruption.hpp"
 
 #include <signal.h>
-#include <sys/time.h>
 #include <unistd.h>
 
-#include <array>
+#include <cerrno>
 #include <cmath>
-#include <string_view>
-#include <system_error>
 #include <thread>
 
 #include "cli/partial_file.hpp"
@@ -21,32 +21,42 @@ namespace {
 constexpr double kGraceSeconds = 5;
 
 std::atomic<bool> stop_requested{false};
-std::atomic<int> stop_signal{0};
-static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
+std::atomic<bool> timed_out{false};
 
-void set_timer(double seconds) noexcept {
-  itimerval timer{};
-  timer.it_value.tv_sec = static_cast<time_t>(seconds);
-  timer.it_value.tv_usec = static_cast<suseconds_t>((seconds - std::floor(seconds)) * 1e6);
-  if (timer.it_value.tv_sec == 0 && timer.it_value.tv_usec == 0) timer.it_value.tv_usec = 1;
-  ::setitimer(ITIMER_REAL, &timer, nullptr);
+sigset_t watched_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, signal);
+  return set;
 }
 
-[[noreturn]] void end_by_force() noexcept {
+/// Waits for a signal, at most `seconds` (0: without end). False when the time is over.
+bool wait_for_signal(const sigset_t& set, double seconds) {
+  timespec time{};
+  time.tv_sec = static_cast<time_t>(seconds);
+  time.tv_nsec = static_cast<long>((seconds - std::floor(seconds)) * 1e9);
+  for (;;) {
+    const int signal = seconds > 0 ? ::sigtimedwait(&set, nullptr, &time) : ::sigwaitinfo(&set, nullptr);
+    if (signal > 0) return true;
+    if (errno == EAGAIN) return false;
+  }
+}
+
+[[noreturn]] void end_by_force() {
   remove_partial_files();
-  const bool timed_out = stop_signal == SIGALRM;
-  const std::string_view line = timed_out ? "sparse-run: --timeout: the time is up; give it more, or less to do\n"
-                                          : "sparse-run: interrupted; no partial output is left\n";
+  const std::string line = fmt::format("sparse-run: {}\n", interruption_message());
   if (::write(STDERR_FILENO, line.data(), line.size()) < 0) {
     // There is nobody left to tell.
   }
-  ::_exit(exit_code(timed_out ? ErrorKind::timeout : ErrorKind::interrupted));
+  ::_exit(exit_code(interruption_kind()));
 }
 
-void on_signal(int signal) {
-  if (stop_requested.exchange(true)) end_by_force();
-  stop_signal = signal;
-  set_timer(kGraceSeconds);
+void watch(double timeout_seconds) {
+  const sigset_t set = watched_signals();
+  timed_out = !wait_for_signal(set, timeout_seconds);
+  stop_requested = true;
+  wait_for_signal(set, kGraceSeconds);
+  end_by_force();
 }
 
 void on_broken_pipe(int signal) {
@@ -55,54 +65,27 @@ void on_broken_pipe(int signal) {
   ::raise(signal);
 }
 
-constexpr std::array kStopSignals = {SIGINT, SIGTERM, SIGHUP, SIGALRM};
-
-/// Leaves the stop signals to one thread that does nothing else. A handler runs on the stack of the thread that gets
-/// the signal, and generated kernels of oneDNN compute with the stack pointer inside a buffer on the heap: there the
-/// kernel's signal frame would overwrite whatever lies below it. Threads made later inherit the mask.
-void handle_on_own_thread() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : kStopSignals) sigaddset(&signals, signal);
-  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  try {
-    std::thread([signals] {
-      ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
-      for (;;) ::pause();
-    }).detach();
-  } catch (const std::system_error& error) {
-    throw_error(ErrorKind::limit, "no thread can be started ({}); raise the limit of processes (ulimit -u)",
-                error.what());
-  }
-}
-
-void install(int signal, void (*handler)(int)) {
-  struct sigaction action {};
-  action.sa_handler = handler;
-  action.sa_flags = SA_RESTART;
-  sigemptyset(&action.sa_mask);
-  ::sigaction(signal, &action, nullptr);
-}
-
 }  // namespace
 
 void watch_for_interruption(double timeout_seconds) {
-  for (const int signal : kStopSignals) install(signal, on_signal);
-  install(SIGPIPE, on_broken_pipe);
-  handle_on_own_thread();
-  if (timeout_seconds > 0) set_timer(timeout_seconds);
+  const sigset_t set = watched_signals();
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, on_broken_pipe);  // comes from writing, never from within a kernel
+  ::signal(SIGXFSZ, SIG_IGN);         // a file that may not grow is an error of write, not a death
+  std::thread(watch, timeout_seconds).detach();
 }
 
 const std::atomic<bool>& interruption_flag() noexcept { return stop_requested; }
 
-ErrorKind interruption_kind() noexcept { return stop_signal == SIGALRM ? ErrorKind::timeout : ErrorKind::interrupted; }
+ErrorKind interruption_kind() noexcept { return timed_out ? ErrorKind::timeout : ErrorKind::interrupted; }
+
+const char* interruption_message() noexcept {
+  return timed_out ? "--timeout: the time is up; give it more, or less to do"
+                   : "interrupted; no partial output is left";
+}
 
 void check_interruption() {
-  if (!stop_requested) return;
-  if (interruption_kind() == ErrorKind::timeout) {
-    throw_error(ErrorKind::timeout, "--timeout: the time is up; give it more, or less to do");
-  }
-  throw_error(ErrorKind::interrupted, "interrupted; no partial output is left");
+  if (stop_requested) throw Error(interruption_kind(), interruption_message());
 }
 
 }  // namespace sparse_run::cli

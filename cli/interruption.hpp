@@ -7,9 +7,10 @@
 
 namespace sparse_run::cli {
 
-/// Installs the handlers and starts the thread they run on; call once, before other threads are started. After the first signal, or `timeout_seconds` (0: never), the
-/// flag is set and work has some seconds to end; then, or at a second signal, partial files are removed and the
-/// process exits with the documented code, whatever its threads are doing.
+/// Call once, before any other thread is started: signals are taken by a thread of their own, and all others inherit
+/// that they are blocked. After the first signal, or `timeout_seconds` (0: never), the flag is set and work has some
+/// seconds to end; then, or at a second signal, partial files are removed and the process exits with the documented
+/// code, whatever its threads are doing.
 void watch_for_interruption(double timeout_seconds);
 
 /// Set once the process was asked to stop. Hand it to every run.
@@ -18,7 +19,10 @@ const std::atomic<bool>& interruption_flag() noexcept;
 /// Why: ErrorKind::timeout or ErrorKind::interrupted.
 ErrorKind interruption_kind() noexcept;
 
-/// Error(interrupted) or Error(timeout) once the flag is set.
+/// The line for people that goes with interruption_kind().
+const char* interruption_message() noexcept;
+
+/// Error of interruption_kind() once the flag is set.
 void check_interruption();
 
 }  // namespace sparse_run::cli

@@ -96,14 +96,19 @@ TEST_F(Files, raw_pairs_of_bytes_are_bfloat16) {
   EXPECT_EQ(float(tensor.data<BFloat16>()[0]), 1.0f);
 }
 
-TEST_F(Files, short_data_is_refused_with_both_sizes) {
-  const auto file = write("a.npy", header("<f4", "False", "(2, 2)") + bytes_of<float>({1, 2, 3}));
-  try {
-    load_npy(file, DType::f32);
-    FAIL() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::input);
-    EXPECT_THAT(error.what(), HasSubstr("needs 16 bytes of data, 12 are there"));
+TEST_F(Files, data_of_another_size_than_the_shape_is_refused) {
+  const std::pair<std::string, const char*> cases[] = {
+      {bytes_of<float>({1, 2, 3}), "needs 16 bytes of data, 12 are there"},
+      {bytes_of<float>({1, 2, 3, 4, 5}), "has 4 bytes after its data (shape 2x2 needs 16)"}};
+  for (const auto& [data, complaint] : cases) {
+    const auto file = write("a.npy", header("<f4", "False", "(2, 2)") + data);
+    try {
+      load_npy(file, DType::f32);
+      FAIL() << "accepted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::input);
+      EXPECT_THAT(error.what(), HasSubstr(complaint));
+    }
   }
 }
 

@@ -39,7 +39,8 @@ class PartialFile {
   int slot_ = -1;  ///< in the table that remove_partial_files() walks
 };
 
-/// Deletes every temporary file that is being written. Async-signal-safe: for a process that is about to end.
+/// Deletes every temporary file that is being written. Async-signal-safe: for a process that is about
+/// to end, from any thread or handler.
 void remove_partial_files() noexcept;
 
 }  // namespace sparse_run::cli

@@ -183,15 +183,14 @@ class ModelRun {
     job.trace = run_options_.trace;
     report_.job = JobReport{batching.rows, batching.micro_batch, job.in_flight, 0};
     Progress progress(options_.verbosity < 0);
-    in_model([&] {
-      run_job(
-          *session_, inputs_.inputs, job,
-          [&](std::int64_t first, std::int64_t count, const std::vector<Value>& outputs) {
-            for (const auto& sink : sinks) sink->take(first, count, batching.rows, outputs);
-            inputs_.release_rows(first, count);
-          },
-          [&](std::int64_t done, std::int64_t total) { progress.update(done, total); });
-    });
+    run_job(
+        [&](std::span<const Value> request) { return in_model([&] { return session_->run(request, run_options_); }); },
+        inputs_.inputs, job,
+        [&](std::int64_t first, std::int64_t count, const std::vector<Value>& outputs) {
+          for (const auto& sink : sinks) sink->take(first, count, batching.rows, outputs);
+          inputs_.release_rows(first, count);
+        },
+        [&](std::int64_t done, std::int64_t total) { progress.update(done, total); });
     progress.finish();
   }
 
