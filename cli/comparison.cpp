@@ -27,20 +27,43 @@ std::string position_of(const Tensor& tensor, std::int64_t index, std::int64_t f
 template <class T>
 constexpr bool kIsComplex = std::is_same_v<T, std::complex<float>> || std::is_same_v<T, std::complex<double>>;
 
-/// A value in the type that differences are computed in: exact for every integer.
+/// A value in the type that differences are computed in: integers stay what they are, since 64 bits fit no float.
 template <class T>
 auto widened(T value) {
   if constexpr (kIsComplex<T>) {
     return std::complex<double>(value);
   } else if constexpr (std::is_integral_v<T>) {
-    return static_cast<long double>(value);
+    return value;
   } else {
     return static_cast<double>(static_cast<Compute<T>>(value));
   }
 }
 
+template <class T>
+double distance(T a, T b) {
+  if constexpr (std::is_integral_v<T>) {
+    const auto x = static_cast<std::uint64_t>(a);
+    const auto y = static_cast<std::uint64_t>(b);
+    return static_cast<double>(a > b ? x - y : y - x);  // exact modulo 2^64, and the true distance fits
+  } else {
+    return std::abs(a - b);
+  }
+}
+
+template <class T>
+double magnitude_of(T value) {
+  if constexpr (std::is_integral_v<T>) {
+    return std::abs(static_cast<double>(value));
+  } else {
+    return std::abs(value);
+  }
+}
+
+template <class T>
+bool is_nan(T) {
+  return false;
+}
 bool is_nan(double value) { return std::isnan(value); }
-bool is_nan(long double) { return false; }
 bool is_nan(const std::complex<double>& value) { return std::isnan(value.real()) || std::isnan(value.imag()); }
 
 template <class T>
@@ -111,8 +134,8 @@ void Comparison::add_tensor(const Tensor& actual, const Tensor& expected, bool a
         const auto x = widened(a[i]);
         const auto y = widened(e[i]);
         if (x == y || (is_nan(x) && is_nan(y))) continue;
-        const auto difference = static_cast<double>(std::abs(x - y));
-        const auto magnitude = static_cast<double>(std::abs(y));
+        const double difference = distance(x, y);
+        const double magnitude = magnitude_of(y);
         const double error = std::isnan(difference) ? std::numeric_limits<double>::infinity() : difference;
         const double relative = magnitude > 0 ? error / magnitude : std::numeric_limits<double>::infinity();
         const bool matches = std::isfinite(error) && error <= tolerance_.absolute + tolerance_.relative * magnitude;

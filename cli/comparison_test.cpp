@@ -64,6 +64,15 @@ TEST(Comparison, large_integers_are_compared_exactly_before_tolerance) {
   EXPECT_FALSE(compared(vector_of<std::int64_t>({kBig}), vector_of<std::int64_t>({kBig + 1}), {0, 0}).passed());
 }
 
+TEST(Comparison, distances_between_integers_of_opposite_sign_do_not_overflow) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  const auto comparison = compared(vector_of<std::int64_t>({kMost}), vector_of<std::int64_t>({-kMost}), {0, 0});
+  EXPECT_FALSE(comparison.passed());
+  EXPECT_DOUBLE_EQ(comparison.largest_absolute(), 0x1p64);
+  EXPECT_DOUBLE_EQ(compared(vector_of<std::int8_t>({-3}), vector_of<std::int8_t>({4})).largest_absolute(), 7);
+  EXPECT_DOUBLE_EQ(compared(vector_of<std::uint64_t>({1}), vector_of<std::uint64_t>({0})).largest_absolute(), 1);
+}
+
 TEST(Comparison, shapes_and_types_have_to_agree) {
   EXPECT_THAT(compared(vector_of<float>({1}), vector_of<float>({1, 2})).line(), HasSubstr("shape is 1, expected 2"));
   EXPECT_THAT(compared(vector_of<float>({1}), vector_of<double>({1})).line(), HasSubstr("type is f32, expected f64"));
