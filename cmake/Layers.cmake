@@ -2,6 +2,9 @@
 
 add_library(sparse_run_flags INTERFACE)
 target_compile_options(sparse_run_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  target_compile_options(sparse_run_flags INTERFACE -Wno-restrict)  # false alarms about string concatenation (GCC bug 105651)
+endif()
 target_include_directories(sparse_run_flags INTERFACE "${CMAKE_SOURCE_DIR}")
 target_include_directories(sparse_run_flags SYSTEM INTERFACE "${CMAKE_BINARY_DIR}/generated")
 if(SPARSE_RUN_SANITIZE)
