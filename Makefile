@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 PYTHON := .venv/bin/python
 SPARSE_RUN := build/release/bin/sparse-run
 
-.PHONY: help setup build demo test test-unit test-python test-sanitizers bench format tidy clean
+.PHONY: help setup build demo test test-unit test-python test-sanitizers test-threads bench format tidy clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -36,10 +36,13 @@ test-unit: ## unit tests, release build
 test-python: test-unit .venv/installed ## ONNX node tests, real models and the command line, through the executable
 	@SPARSE_RUN=$(SPARSE_RUN) $(PYTHON) -m pytest -q tests
 
-test-sanitizers: ## unit tests under address, undefined-behaviour and thread sanitizers
+test-sanitizers: ## unit tests under the address and undefined-behaviour sanitizers
 	@scripts/setup.sh test
 	@cmake --preset asan >/dev/null && cmake --build --preset asan -j $(JOBS)
 	@ctest --test-dir build/asan --output-on-failure -j $(JOBS)
+
+test-threads: ## tests of the runtime under the thread sanitizer (not part of make test: the packaged oneTBB is not instrumented)
+	@scripts/setup.sh test
 	@cmake --preset tsan >/dev/null && cmake --build --preset tsan -j $(JOBS) --target runtime_test
 	@ctest --test-dir build/tsan --output-on-failure -R '^runtime$$'
 
