@@ -34,7 +34,7 @@ test-unit: ## unit tests, release build
 	@touch $@
 
 test-python: test-unit .venv/installed ## ONNX node tests, real models and the command line, through the executable
-	@SPARSE_RUN=$(SPARSE_RUN) $(PYTHON) -m pytest -q tests
+	@SPARSE_RUN=$(abspath $(SPARSE_RUN)) $(PYTHON) -m pytest -q tests
 
 test-sanitizers: ## unit tests under the address and undefined-behaviour sanitizers
 	@scripts/setup.sh test
