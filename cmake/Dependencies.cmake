@@ -20,3 +20,13 @@ set_target_properties(DNNL::dnnl PROPERTIES IMPORTED_LOCATION "${DNNL_LIBRARY}"
 if(SPARSE_RUN_TESTS)
   find_package(GTest REQUIRED)
 endif()
+
+# Optional: without MPI the program runs in one process and says so.
+if(SPARSE_RUN_MPI)
+  find_package(MPI COMPONENTS C)
+endif()
+add_library(sparse_run_mpi INTERFACE)
+if(MPI_C_FOUND)
+  target_link_libraries(sparse_run_mpi INTERFACE MPI::MPI_C)
+  target_compile_definitions(sparse_run_mpi INTERFACE SPARSE_RUN_WITH_MPI OMPI_SKIP_MPICXX)
+endif()

@@ -1,0 +1,68 @@
+// The transport: one thread that owns a link, moves requests to it, watches the peers, and completes operations.
+#pragma once
+
+#include <atomic>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+
+#include "base/clock.hpp"
+#include "comm/contract/transport.hpp"
+#include "comm/doorbell.hpp"
+#include "comm/link.hpp"
+#include "comm/request_queue.hpp"
+
+namespace sparse_run::comm {
+
+struct ProgressOptions {
+  double deadline_s = 30;         ///< the longest silence of a peer, abort included
+  double longest_pause_us = 500;  ///< between two looks at an idle link
+};
+
+/// Idle, it looks at the link every half millisecond at most; a posted request wakes it, and while somebody waits
+/// (hurry) it does not pause. Heartbeats tell peers how many messages each channel carried: a receive whose message
+/// was sent but does not come expires, though its peer lives.
+class Progress final : public Transport {
+ public:
+  /// Opens the link on the new thread. Error(comm) when that fails or takes longer than the deadline; the thread is
+  /// then left behind, because a link that hangs cannot be closed, and the process should end.
+  Progress(std::unique_ptr<Link> link, const ProgressOptions& options);
+  /// Ends the thread. Without a failure the link is closed in order: every rank must be on its way here, and
+  /// one that does not come within the deadline is left.
+  ~Progress() override;
+
+  int rank() const noexcept override { return rank_; }
+  int size() const noexcept override { return size_; }
+  OperationId post_send(Address to, std::span<const std::byte> bytes, Completion completion, double seconds) override;
+  OperationId post_receive(Address from, std::span<std::byte> bytes, Completion completion, double seconds) override;
+  void cancel(OperationId id) override;
+  void send_message(int peer, int topic, std::vector<std::byte> body) override;
+  void on_message(std::function<void(Message)> handler) override;
+  void abort(const Failure& failure) override;
+  std::optional<Failure> failure() const override;
+  void on_failure(std::function<void(const Failure&)> handler) override;
+  void hurry(int change) noexcept override;
+  std::vector<double> silence() const override;
+  void ping() override;
+  std::int64_t clock_offset_ns() const override;
+  Traffic traffic() const override;
+  bool closed_in_order() const noexcept { return closed_in_order_; }
+
+ private:
+  struct Request;
+  struct Shared;  // what the thread and the object share; outlives an object whose thread hangs
+  class Loop;
+
+  OperationId post(Request request);
+
+  std::shared_ptr<Shared> shared_;
+  std::thread thread_;
+  double deadline_s_ = 30;
+  int rank_ = 0;
+  int size_ = 1;
+  bool closed_in_order_ = true;
+};
+
+}  // namespace sparse_run::comm
