@@ -2,6 +2,8 @@
 #include "partitioner/plan.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 #include <set>
 #include <tuple>
 
@@ -58,7 +60,7 @@ std::vector<PlannedEdge> derive_edges(const Plan& plan, const Graph& graph) {
         const auto producer = graph.producer(value);
         const int from = producer ? partition_of[*producer] : kOutside;
         if (from == static_cast<int>(p) || !seen.insert(value).second) return;
-        edges.push_back({value, from, static_cast<int>(p), bytes_of(graph.value(value).type)});
+        edges.push_back({value, from, static_cast<int>(p), bytes_of(graph.value(value).type), 0});
       });
     }
   }
@@ -67,6 +69,30 @@ std::vector<PlannedEdge> derive_edges(const Plan& plan, const Graph& graph) {
 
 auto key(const PlannedEdge& edge) { return std::tuple(edge.to, edge.from, edge.value, edge.bytes); }
 
+bool is_duration(double seconds) { return std::isfinite(seconds) && seconds >= 0; }
+
+/// Checks what one partition says of itself, its nodes being known to the graph.
+void check_partition(const PlannedPartition& partition, std::size_t p, const Graph& graph) {
+  if (partition.device.empty()) throw_error(ErrorKind::usage, "plan: partition {} names no device", p);
+  if (partition.rank < 0) throw_error(ErrorKind::usage, "plan: partition {} has a negative rank", p);
+  if (partition.stage < 0) throw_error(ErrorKind::usage, "plan: partition {} has a negative stage", p);
+  if (partition.nodes.empty()) throw_error(ErrorKind::usage, "plan: partition {} holds no node; leave it out", p);
+  if (!partition.kernels.empty() && partition.kernels.size() != partition.nodes.size()) {
+    throw_error(ErrorKind::usage, "plan: partition {} has {} nodes but {} kernels; give one per node, or none", p,
+                partition.nodes.size(), partition.kernels.size());
+  }
+  const std::set<NodeId> inside(partition.nodes.begin(), partition.nodes.end());
+  for (const NodeId id : partition.pinned) {
+    if (!inside.contains(id)) {
+      throw_error(ErrorKind::usage, "plan: partition {} pins {}, which is not in it", p,
+                  id < graph.nodes().size() ? graph.node(id).describe() : fmt::format("node {}", id));
+    }
+  }
+  if (!is_duration(partition.predicted_s) || !(partition.confidence >= 0 && partition.confidence <= 1)) {
+    throw_error(ErrorKind::usage, "plan: partition {} has a predicted time or confidence that is none", p);
+  }
+}
+
 std::vector<PlannedEdge> sorted(std::vector<PlannedEdge> edges) {
   std::sort(edges.begin(), edges.end(), [](const auto& a, const auto& b) { return key(a) < key(b); });
   return edges;
@@ -74,7 +100,15 @@ std::vector<PlannedEdge> sorted(std::vector<PlannedEdge> edges) {
 
 }  // namespace
 
-void connect_partitions(Plan& plan, const Graph& graph) { plan.edges = derive_edges(plan, graph); }
+void connect_partitions(Plan& plan, const Graph& graph) {
+  std::map<std::tuple<ValueId, int, int>, double> predicted;
+  for (const PlannedEdge& edge : plan.edges) predicted[{edge.value, edge.from, edge.to}] = edge.predicted_s;
+  plan.edges = derive_edges(plan, graph);
+  for (PlannedEdge& edge : plan.edges) {
+    const auto known = predicted.find({edge.value, edge.from, edge.to});
+    if (known != predicted.end()) edge.predicted_s = known->second;
+  }
+}
 
 void validate_plan(const Plan& plan, const Graph& graph) {
   const std::vector<int> partition_of = partition_of_nodes(plan, graph);
@@ -86,12 +120,19 @@ void validate_plan(const Plan& plan, const Graph& graph) {
   }
   std::vector<bool> done(partition_of.size(), false);
   for (std::size_t p = 0; p < plan.partitions.size(); ++p) {
-    if (plan.partitions[p].device.empty()) throw_error(ErrorKind::usage, "plan: partition {} names no device", p);
-    if (plan.partitions[p].rank < 0) throw_error(ErrorKind::usage, "plan: partition {} has a negative rank", p);
+    check_partition(plan.partitions[p], p, graph);
     for (const NodeId id : plan.partitions[p].nodes) {
       for_each_read(graph, graph.node(id), [&](ValueId value) {
         const auto producer = graph.producer(value);
-        if (!producer || done[*producer]) return;
+        if (!producer) return;
+        if (done[*producer]) {
+          const int from = partition_of[*producer];
+          if (plan.partitions[static_cast<std::size_t>(from)].stage <= plan.partitions[p].stage) return;
+          throw_error(ErrorKind::usage,
+                      "plan: partition {} of stage {} reads '{}' from partition {} of the later stage {}", p,
+                      plan.partitions[p].stage, graph.value(value).name, from,
+                      plan.partitions[static_cast<std::size_t>(from)].stage);
+        }
         throw_error(ErrorKind::usage, "plan: {} in partition {} reads '{}' before {} (partition {}) has computed it",
                     graph.node(id).describe(), p, graph.value(value).name, graph.node(*producer).describe(),
                     partition_of[*producer]);
@@ -106,6 +147,11 @@ void validate_plan(const Plan& plan, const Graph& graph) {
     throw_error(ErrorKind::usage, "plan: its {} edges are not the {} edges that its partitions have in this graph",
                 given.size(), expected.size());
   }
+  const bool durations = is_duration(plan.predicted_s) && is_duration(plan.bottleneck_s) &&
+                         is_duration(plan.lower_bound_s) &&
+                         std::all_of(plan.edges.begin(), plan.edges.end(),
+                                     [](const PlannedEdge& edge) { return is_duration(edge.predicted_s); });
+  if (!durations) throw Error(ErrorKind::usage, "plan: a predicted time is negative or no number");
 }
 
 Plan single_device_plan(const Graph& graph, const std::string& device, const std::string& model_hash) {

@@ -1,8 +1,7 @@
-// Plans as text: JSON for programs and editors, Graphviz for eyes.
+// Plans as Graphviz digraphs, for eyes.
 #include <fmt/format.h>
 
 #include <iterator>
-#include <nlohmann/json.hpp>
 
 #include "partitioner/plan.hpp"
 
@@ -20,28 +19,6 @@ std::string dot_quoted(std::string_view text) {
 }
 
 }  // namespace
-
-std::string plan_to_json(const Plan& plan, const Graph& graph) {
-  nlohmann::ordered_json json;
-  json["schema_version"] = Plan::kSchemaVersion;
-  json["policy"] = plan.policy;
-  json["model_hash"] = plan.model_hash;
-  json["partitions"] = nlohmann::ordered_json::array();
-  for (const PlannedPartition& partition : plan.partitions) {
-    auto names = nlohmann::ordered_json::array();
-    for (const NodeId id : partition.nodes) names.push_back(graph.node(id).name);
-    json["partitions"].push_back({{"device", partition.device},
-                                  {"rank", partition.rank},
-                                  {"reason", partition.reason},
-                                  {"nodes", std::move(names)}});
-  }
-  json["edges"] = nlohmann::ordered_json::array();
-  for (const PlannedEdge& edge : plan.edges) {
-    json["edges"].push_back(
-        {{"value", graph.value(edge.value).name}, {"from", edge.from}, {"to", edge.to}, {"bytes", edge.bytes}});
-  }
-  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n';
-}
 
 std::string plan_to_dot(const Plan& plan, const Graph& graph) {
   std::string dot = "digraph plan {\n  rankdir=TB;\n  node [shape=box, fontname=\"sans-serif\"];\n";
