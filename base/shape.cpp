@@ -23,7 +23,10 @@ std::int64_t element_count(std::span<const std::int64_t> shape) {
 
 std::vector<std::int64_t> row_major_strides(std::span<const std::int64_t> shape) {
   std::vector<std::int64_t> strides(shape.size(), 1);
-  for (std::size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
+  // A shape without elements may have dimensions whose product overflows; its strides are never used.
+  for (std::size_t i = shape.size(); i-- > 1;) {
+    if (__builtin_mul_overflow(strides[i], shape[i], &strides[i - 1])) strides[i - 1] = 0;
+  }
   return strides;
 }
 

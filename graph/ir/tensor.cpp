@@ -1,6 +1,8 @@
 // Host tensor memory.
 #include "graph/ir/tensor.hpp"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -8,8 +10,21 @@
 namespace sparse_run {
 
 namespace {
+
 constexpr std::size_t kAlignment = 64;
+
+/// Bytes of memory that the machine has: more can be reserved but never filled, and filling it ends the process.
+std::size_t physical_memory() {
+  static const std::size_t bytes = [] {
+    const long pages = sysconf(_SC_PHYS_PAGES);
+    const long page = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page > 0 ? static_cast<std::size_t>(pages) * static_cast<std::size_t>(page)
+                                 : std::size_t{1} << 46;
+  }();
+  return bytes;
 }
+
+}  // namespace
 
 Tensor Tensor::allocate(DType dtype, Shape shape) {
   Tensor tensor;
@@ -25,8 +40,9 @@ Tensor Tensor::allocate(DType dtype, Shape shape) {
   const std::size_t width = element_size(dtype);
   if (width == 0) throw_error(ErrorKind::unsupported, "tensors of type {} have no memory layout here", to_string(dtype));
   std::size_t bytes = 0;
-  if (__builtin_mul_overflow(static_cast<std::size_t>(tensor.size_), width, &bytes) || bytes > (std::size_t{1} << 46)) {
-    throw_error(ErrorKind::limit, "a tensor of shape {} does not fit memory", to_string(tensor.shape_));
+  if (__builtin_mul_overflow(static_cast<std::size_t>(tensor.size_), width, &bytes) || bytes > physical_memory()) {
+    throw_error(ErrorKind::limit, "a tensor of shape {} does not fit the {} bytes of memory this machine has",
+                to_string(tensor.shape_), physical_memory());
   }
   const std::size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   void* memory = std::aligned_alloc(kAlignment, rounded == 0 ? kAlignment : rounded);
