@@ -14,6 +14,7 @@
 #include "cli/interruption.hpp"
 #include "cli/listings.hpp"
 #include "cli/options.hpp"
+#include "cli/ranks.hpp"
 #include "cli/run_model.hpp"
 
 namespace sparse_run::cli {
@@ -57,6 +58,7 @@ int fail(ErrorKind kind, std::string line) {
     kind = interruption_kind();
     line = interruption_message();
   }
+  if (!speaks_of_errors()) return exit_code(kind);
   for (char& c : line) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
   }

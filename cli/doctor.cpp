@@ -13,6 +13,7 @@
 #include "cli/process_memory.hpp"
 #include "cli/quantities.hpp"
 #include "cli/version.hpp"
+#include "comm/mpi/mpi_link.hpp"
 
 namespace sparse_run::cli {
 
@@ -171,7 +172,7 @@ void check_build(Findings& findings) {
   } else {
     findings.note("CUDA", "not in this build, and no NVIDIA GPU is visible", "models run on the CPU");
   }
-  if (built_with_mpi()) {
+  if (comm::built_with_mpi()) {
     findings.ok("MPI", "in this build");
   } else {
     findings.note("MPI", "not in this build", "models run in one process");

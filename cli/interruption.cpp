@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cmath>
+#include <mutex>
 #include <thread>
 
 #include "cli/partial_file.hpp"
@@ -19,9 +20,12 @@ namespace {
 
 /// How long work may take to notice that it should stop.
 constexpr double kGraceSeconds = 5;
+constexpr double kShortGraceSeconds = 1;
 
 std::atomic<bool> stop_requested{false};
 std::atomic<bool> timed_out{false};
+std::mutex hook_mutex;
+std::function<void()> hook;
 
 sigset_t watched_signals() {
   sigset_t set;
@@ -55,7 +59,13 @@ void watch(double timeout_seconds) {
   const sigset_t set = watched_signals();
   timed_out = !wait_for_signal(set, timeout_seconds);
   stop_requested = true;
-  wait_for_signal(set, kGraceSeconds);
+  std::function<void()> called;
+  {
+    const std::lock_guard lock(hook_mutex);
+    called = hook;
+  }
+  if (called) called();
+  wait_for_signal(set, called ? kShortGraceSeconds : kGraceSeconds);
   end_by_force();
 }
 
@@ -73,6 +83,11 @@ void watch_for_interruption(double timeout_seconds) {
   ::signal(SIGPIPE, on_broken_pipe);  // comes from writing, never from within a kernel
   ::signal(SIGXFSZ, SIG_IGN);         // a file that may not grow is an error of write, not a death
   std::thread(watch, timeout_seconds).detach();
+}
+
+void on_interruption(std::function<void()> called) {
+  const std::lock_guard lock(hook_mutex);
+  hook = std::move(called);
 }
 
 const std::atomic<bool>& interruption_flag() noexcept { return stop_requested; }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 
 #include "base/error.hpp"
 
@@ -12,6 +13,10 @@ namespace sparse_run::cli {
 /// seconds to end; then, or at a second signal, partial files are removed and the process exits with the documented
 /// code, whatever its threads are doing.
 void watch_for_interruption(double timeout_seconds);
+
+/// `hook` is called on the thread that watches for signals, after the flag is set; a process of several ranks finds out
+/// there who is missing. The grace that work has afterwards is then short: launchers kill soon.
+void on_interruption(std::function<void()> hook);
 
 /// Set once the process was asked to stop. Hand it to every run.
 const std::atomic<bool>& interruption_flag() noexcept;

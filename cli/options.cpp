@@ -28,6 +28,7 @@ struct Typed {
   std::vector<std::string> dimensions;
   std::vector<std::string> memory_limits;
   std::string scenario = "latency";
+  std::string parallel = "auto";
   std::string config;
   bool dump_config = false;
   int verbose = 0;
@@ -38,7 +39,8 @@ std::string footer() {
   return "Every option can also stand in the file of --config, or in the environment: --micro-batch is\n"
          "SPARSE_RUN_MICRO_BATCH. The command line beats the environment, which beats the file.\n"
          "Results go to stdout, everything else to stderr.\n\n"
-         "Exit codes: 0 ok, 2 usage, 3 bad model, 4 unsupported, 5 mismatch, 6 device, 8 bad input or output file,\n"
+         "Exit codes: 0 ok, 2 usage, 3 bad model, 4 unsupported, 5 mismatch, 6 device, 7 communication, 8 bad input or "
+         "output file,\n"
          "9 limit exceeded, 70 internal error, 124 timeout, 130 interrupted.";
 }
 
@@ -101,6 +103,21 @@ void define_place(CLI::App& app, Options& options, Typed& typed) {
       ->type_name("NAME,...")
       ->delimiter(',')
       ->allow_extra_args(false)
+      ->group(kPlace);
+}
+
+void define_ranks(CLI::App& app, Options& options, Typed& typed) {
+  single(app, "--parallel", typed.parallel, "FORM",
+         "How the ranks of mpirun or srun share the work: data (requests are spread), pipeline (each rank holds a "
+         "stage), rows (each rank holds part of every large weight), hybrid (several pipelines), auto (default).")
+      ->group(kPlace);
+  single(app, "--deadline", options.deadline, "S", "Longest silence of a rank before the job ends; exit 7 (30).")
+      ->group(kPlace);
+  app.add_flag("--resume", options.resume,
+               "Continue an interrupted job: rows that were finished are not computed again.")
+      ->group(kPlace);
+  single(app, "--inject", options.inject, "FAULTS",
+         "Rehearse a bad network: delay=1ms, lose=N, fail=N (the Nth send), silent=2s, separated by commas.")
       ->group(kPlace);
 }
 
@@ -255,6 +272,16 @@ void understand(Options& options, const Typed& typed) {
   }
   check(typed.scenario == "latency" || typed.scenario == "throughput", "--scenario: choose latency or throughput");
   options.scenario = typed.scenario == "latency" ? Scenario::latency : Scenario::throughput;
+  const std::pair<const char*, Parallel> forms[] = {{"auto", Parallel::automatic},
+                                                    {"data", Parallel::data},
+                                                    {"pipeline", Parallel::pipeline},
+                                                    {"rows", Parallel::rows},
+                                                    {"hybrid", Parallel::hybrid}};
+  const auto form = std::find_if(std::begin(forms), std::end(forms),
+                                 [&](const auto& known) { return typed.parallel == known.first; });
+  check(form != std::end(forms), "--parallel: choose data, pipeline, rows, hybrid or auto");
+  options.parallel = form->second;
+  check(options.deadline >= 0.5 && options.deadline <= 1e6, "--deadline: give seconds from 0.5 to 1e6");
   options.verbosity = typed.quiet ? -1 : typed.verbose;
   check(options.threads >= 0 && options.threads <= 4096, "--threads: give a number from 1 to 4096");
   check(!options.streams || (*options.streams >= 1 && *options.streams <= 4096),
@@ -285,6 +312,7 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
   app.set_help_flag();
   define_input(app, options, typed);
   define_place(app, options, typed);
+  define_ranks(app, options, typed);
   define_measuring(app, options, typed);
   define_asking(app, options);
   define_general(app, options, typed);

@@ -13,6 +13,9 @@ namespace sparse_run::cli {
 
 enum class Scenario { latency, throughput };
 
+/// How several ranks share the work.
+enum class Parallel { automatic, data, pipeline, rows, hybrid };
+
 /// What was asked. Options that were not given keep these defaults.
 struct Options {
   std::string model;
@@ -33,6 +36,10 @@ struct Options {
   int threads = 0;                                                   ///< 0: every core
   std::vector<std::pair<std::string, std::uint64_t>> memory_limits;  ///< device, bytes
   std::string plan_out;
+  Parallel parallel = Parallel::automatic;
+  double deadline = 30;  ///< seconds that a rank may be silent
+  bool resume = false;
+  std::string inject;  ///< faults of the transport
   bool explain = false;
   bool dry_run = false;
   std::vector<std::string> disabled_passes;

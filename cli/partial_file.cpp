@@ -65,6 +65,12 @@ PartialFile::PartialFile(std::filesystem::path target) {
   const std::string name =
       fmt::format(".{}.{}-{}.partial", target_.filename().string().substr(0, 200), ::getpid(), counter++);
   temporary_ = target_.parent_path() / name;
+  // Without a name, where the file system can: then not even a process that is killed leaves anything behind.
+  if (::access("/proc/self/fd", X_OK) == 0) {
+    const std::filesystem::path folder = target_.has_parent_path() ? target_.parent_path() : ".";
+    descriptor_ = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+    if (descriptor_ >= 0) return;
+  }
   slot_ = register_path(temporary_.string());
   descriptor_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (descriptor_ < 0) {
@@ -112,6 +118,13 @@ void PartialFile::append(std::string_view text) {
 
 void PartialFile::commit() {
   if (::fsync(descriptor_) != 0) fail("cannot be written");
+  if (slot_ < 0) {
+    slot_ = register_path(temporary_.string());
+    const std::string self = fmt::format("/proc/self/fd/{}", descriptor_);
+    if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+      fail("cannot be given a name");
+    }
+  }
   struct stat status {};
   if (::stat(target_.c_str(), &status) == 0) ::fchmod(descriptor_, status.st_mode & 07777);
   const int closed = ::close(descriptor_);

@@ -1,4 +1,4 @@
-// A file that appears complete or not at all: written under a temporary name in the same folder, then renamed.
+// A file that appears complete or not at all: written without a name, or under a temporary one, then renamed.
 #pragma once
 
 #include <cstddef>
@@ -36,7 +36,7 @@ class PartialFile {
   std::filesystem::path temporary_;
   std::uint64_t appended_ = 0;
   int descriptor_ = -1;
-  int slot_ = -1;  ///< in the table that remove_partial_files() walks
+  int slot_ = -1;  ///< in the table that remove_partial_files() walks; -1 while the file has no name
 };
 
 /// Deletes every temporary file that is being written. Async-signal-safe: for a process that is about

@@ -4,6 +4,7 @@
 #include "cli/process_memory.hpp"
 #include "cli/report.hpp"
 #include "cli/version.hpp"
+#include "comm/mpi/mpi_link.hpp"
 
 namespace sparse_run::cli {
 
@@ -107,8 +108,8 @@ Json layers_json(const CompileReport& compiled, const std::optional<Profile>& pr
 std::string report_json(const RunReport& report) {
   Json json;
   json["schema_version"] = kSchemaVersion;
-  json["build"] = {{"version", version()},      {"build_type", build_type()}, {"compiler", compiler()},
-                   {"cuda", built_with_cuda()}, {"mpi", built_with_mpi()},    {"onednn", onednn_version()},
+  json["build"] = {{"version", version()},      {"build_type", build_type()},    {"compiler", compiler()},
+                   {"cuda", built_with_cuda()}, {"mpi", comm::built_with_mpi()}, {"onednn", onednn_version()},
                    {"onetbb", tbb_version()}};
   json["machine"] = machine_json(report.machine);
   json["model"] = {{"file", report.model_file},

@@ -5,6 +5,8 @@
 #include <tbb/version.h>
 #include <dnnl.hpp>
 
+#include "comm/mpi/mpi_link.hpp"
+
 namespace sparse_run::cli {
 
 std::string_view version() { return SPARSE_RUN_VERSION; }
@@ -19,9 +21,7 @@ std::string_view compiler() {
 
 std::string_view build_type() { return SPARSE_RUN_BUILD_TYPE; }
 
-// Both need a device or transport of their own, and this build has none.
-bool built_with_cuda() { return false; }
-bool built_with_mpi() { return false; }
+bool built_with_cuda() { return false; }  // there is no such device
 
 std::string onednn_version() {
   const dnnl_version_t* version = dnnl_version();
@@ -34,7 +34,7 @@ std::string tbb_version() {
 
 std::string version_line() {
   return fmt::format("sparse-run {} ({}, {}; {} CUDA, {} MPI; oneDNN {}, oneTBB {})", version(), build_type(),
-                     compiler(), built_with_cuda() ? "with" : "without", built_with_mpi() ? "with" : "without",
+                     compiler(), built_with_cuda() ? "with" : "without", comm::built_with_mpi() ? "with" : "without",
                      onednn_version(), tbb_version());
 }
 

@@ -10,7 +10,6 @@ std::string_view version();     ///< "0.1.0"
 std::string_view compiler();    ///< "GCC 12.2.0"
 std::string_view build_type();  ///< "Release"
 bool built_with_cuda();
-bool built_with_mpi();
 std::string onednn_version();  ///< of the library in use, "2.6.3"
 std::string tbb_version();     ///< of the library in use, "2021.8 (interface 12.8)"
 std::string version_line();    ///< everything on one line, for --version

@@ -4,7 +4,6 @@
 #include <tbb/flow_graph.h>
 
 #include <algorithm>
-#include <cstring>
 #include <exception>
 #include <memory>
 
@@ -25,66 +24,15 @@ struct Ticket {
 };
 using TicketPtr = std::shared_ptr<Ticket>;  // shared: flow graph messages are copied between nodes
 
-std::size_t stride_of_rows(const Tensor& tensor) {
-  const std::size_t width = tensor.dtype() == DType::string ? sizeof(std::string) : element_size(tensor.dtype());
-  const std::int64_t rows = tensor.shape()[0];
-  return rows == 0 ? 0 : static_cast<std::size_t>(tensor.size() / rows) * width;
-}
-
-/// A view of rows [first, first + count).
-Tensor rows_of(const Tensor& tensor, std::int64_t first, std::int64_t count) {
-  Shape shape = tensor.shape();
-  shape[0] = count;
-  char* data = static_cast<char*>(const_cast<void*>(tensor.raw()));
-  return Tensor::view(tensor.dtype(), std::move(shape), data + static_cast<std::size_t>(first) * stride_of_rows(tensor),
-                      tensor.owner());
-}
-
-/// Rows [first, first + count) followed by copies of the last of them up to `rows`: copies, not zeros, so that the
-/// filling is as legal an input as the row it repeats.
-Tensor padded_rows(const Tensor& tensor, std::int64_t first, std::int64_t count, std::int64_t rows) {
-  Shape shape = tensor.shape();
-  shape[0] = rows;
-  Tensor padded = Tensor::allocate(tensor.dtype(), std::move(shape));
-  for (std::int64_t row = 0; row < rows; ++row) {
-    rows_of(padded, row, 1).copy_from(rows_of(tensor, first + std::min(row, count - 1), 1));
-  }
-  return padded;
-}
-
-std::int64_t length_of(std::span<const JobInput> inputs) {
-  std::int64_t length = -1;
-  for (const JobInput& input : inputs) {
-    if (!input.split) continue;
-    if (!input.value.is_tensor() || input.value.tensor.rank() == 0) {
-      throw_error(ErrorKind::input, "a job splits tensors along their first dimension; an input to split has none");
-    }
-    const std::int64_t rows = input.value.tensor.shape()[0];
-    if (length >= 0 && rows != length) {
-      throw_error(ErrorKind::input,
-                  "the inputs of a job have {} and {} rows; give all that are split the same leading dimension", length,
-                  rows);
-    }
-    length = rows;
-  }
-  if (length < 0) throw_error(ErrorKind::input, "a job needs at least one input to split");
-  return length;
-}
-
-/// Shortens outputs of a filled-up request to what belongs to its `count` real rows of `rows`.
-void cut_outputs(std::vector<Value>& outputs, std::int64_t count, std::int64_t rows) {
-  for (Value& output : outputs) {
-    if (!output.is_tensor() || output.tensor.rank() == 0) continue;
-    const std::int64_t leading = output.tensor.shape()[0];
-    if (leading % rows == 0) output.tensor = rows_of(output.tensor, 0, leading / rows * count);
-  }
-}
-
 class JobRun {
  public:
   JobRun(const RequestRunner& run, std::span<const JobInput> inputs, const JobOptions& options, const JobSink& sink,
          const JobProgress& progress)
-      : run_(run), inputs_(inputs), options_(options), sink_(sink), progress_(progress), total_(length_of(inputs)) {}
+      : run_(run),
+        options_(options),
+        sink_(sink),
+        progress_(progress),
+        parts_(inputs, options.micro_batch, options.pad_last) {}
 
   void execute() {
     namespace flow = tbb::flow;
@@ -109,7 +57,8 @@ class JobRun {
     source.activate();
     graph.wait_for_all();
     if (error_) std::rethrow_exception(error_);
-    if (done_ < total_) throw_error(ErrorKind::interrupted, "the job was cancelled after {} of {} rows", done_, total_);
+    if (done_ < parts_.rows())
+      throw_error(ErrorKind::interrupted, "the job was cancelled after {} of {} rows", done_, parts_.rows());
   }
 
  private:
@@ -119,15 +68,15 @@ class JobRun {
   }
 
   TicketPtr next(tbb::flow_control& control) {
-    if (next_row_ >= total_ || stopped()) {
+    if (static_cast<std::int64_t>(next_index_) >= parts_.count() || stopped()) {
       control.stop();
       return nullptr;
     }
     auto ticket = std::make_shared<Ticket>();
     ticket->index = next_index_++;
-    ticket->first = next_row_;
-    ticket->count = std::min(options_.micro_batch, total_ - next_row_);
-    next_row_ += ticket->count;
+    const JobParts::Rows rows = parts_.rows_of(static_cast<std::int64_t>(ticket->index));
+    ticket->first = rows.first;
+    ticket->count = rows.count;
     return ticket;
   }
 
@@ -138,20 +87,8 @@ class JobRun {
     }
     const std::int64_t begin = now_ns();
     try {
-      const bool pad = options_.pad_last && ticket.count < options_.micro_batch;
-      std::vector<Value> request;
-      request.reserve(inputs_.size());
-      for (const JobInput& input : inputs_) {
-        if (!input.split) {
-          request.push_back(input.value);
-        } else if (pad) {
-          request.emplace_back(padded_rows(input.value.tensor, ticket.first, ticket.count, options_.micro_batch));
-        } else {
-          request.emplace_back(rows_of(input.value.tensor, ticket.first, ticket.count));
-        }
-      }
-      ticket.outputs = run_(request);
-      if (pad) cut_outputs(ticket.outputs, ticket.count, options_.micro_batch);
+      ticket.outputs = run_(parts_.request(static_cast<std::int64_t>(ticket.index)));
+      parts_.trim(static_cast<std::int64_t>(ticket.index), ticket.outputs);
     } catch (Error& error) {
       error.add_context(fmt::format("rows {} to {}", ticket.first, ticket.first + ticket.count - 1));
       ticket.error = std::current_exception();
@@ -181,7 +118,7 @@ class JobRun {
     try {
       sink_(ticket.first, ticket.count, std::move(ticket.outputs));
       done_ = ticket.first + ticket.count;
-      if (progress_) progress_(done_, total_);
+      if (progress_) progress_(done_, parts_.rows());
     } catch (...) {
       error_ = std::current_exception();
       failed_ = true;
@@ -190,14 +127,12 @@ class JobRun {
   }
 
   const RequestRunner& run_;
-  std::span<const JobInput> inputs_;
   const JobOptions& options_;
   const JobSink& sink_;
   const JobProgress& progress_;
-  std::int64_t total_;
+  JobParts parts_;
   // Written by the source only.
   std::size_t next_index_ = 0;
-  std::int64_t next_row_ = 0;
   // Written by the last node only.
   std::int64_t done_ = 0;
   std::exception_ptr error_;

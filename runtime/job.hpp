@@ -7,16 +7,10 @@
 #include <span>
 #include <vector>
 
+#include "runtime/job_parts.hpp"
 #include "runtime/session.hpp"
 
 namespace sparse_run {
-
-/// One input of a job, parallel to Session::inputs(). Split inputs are cut along dimension 0; others are given whole
-/// to every request.
-struct JobInput {
-  Value value;  ///< may view a memory-mapped file: only the part in work is touched
-  bool split = false;
-};
 
 struct JobOptions {
   std::int64_t micro_batch = 1;  ///< leading dimension of one request; the last may be shorter

@@ -27,15 +27,19 @@ Launch detect_launch() {
     const char* launcher;
     const char* size;
     const char* rank;
+    const char* local_size;
   };
   // SLURM sets its variables in the batch script too, where no job of ranks runs: the step's are asked.
-  constexpr std::array<Variables, 3> known{{{"mpirun", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"},
-                                            {"mpirun", "PMI_SIZE", "PMI_RANK"},
-                                            {"srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"}}};
+  constexpr std::array<Variables, 3> known{
+      {{"mpirun", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"},
+       {"mpirun", "PMI_SIZE", "PMI_RANK", "MPI_LOCALNRANKS"},
+       {"srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_NTASKS_PER_NODE"}}};
   for (const Variables& variables : known) {
     const auto size = number(variables.size);
     const auto rank = number(variables.rank);
-    if (size && rank && *size >= 1 && *rank >= 0 && *rank < *size) return {variables.launcher, *rank, *size};
+    if (!size || !rank || *size < 1 || *rank < 0 || *rank >= *size) continue;
+    const auto local = number(variables.local_size);
+    return {variables.launcher, *rank, *size, local && *local >= 1 && *local <= *size ? *local : 1};
   }
   return {};
 }

@@ -18,6 +18,7 @@ struct Launch {
   std::string launcher;  ///< "mpirun", "srun"; empty: started alone
   int rank = 0;
   int size = 1;
+  int on_this_host = 1;  ///< ranks, as far as the launcher says
 };
 Launch detect_launch();
 

@@ -1,0 +1,223 @@
+// Phases that ranks go through together.
+#include "cli/ranked_run.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/clock.hpp"
+#include "cli/interruption.hpp"
+#include "cli/progress.hpp"
+#include "cli/quantities.hpp"
+#include "cli/rank_inputs.hpp"
+#include "cli/rank_table.hpp"
+#include "runtime/distributed/data_stream.hpp"
+#include "runtime/job.hpp"
+
+namespace sparse_run::cli {
+
+namespace {
+
+constexpr std::int64_t kRequestsPerRank = 8;  // of a job whose request size is ours to choose
+constexpr std::int64_t kLargestPlannedBatch = 64;
+constexpr std::int64_t kWarmupRequestsPerRank = 3;
+
+class RankedRun {
+ public:
+  explicit RankedRun(RankedContext context) : context_(std::move(context)) {}
+
+  void execute() {
+    check_options();
+    ranks().cluster().phase("inputs", [&] {
+      if (!leads()) return;
+      inputs_ = gather_inputs(context_.session.inputs(), options(), context_.memory_limit, context_.notice);
+      plan_requests();
+    });
+    job_ = share_job(ranks().cluster(), inputs_);
+    ranks().cluster().phase("compile", [&] { compile(); });
+    if (options().dry_run) return;
+    if (context_.wants_results) ranks().cluster().phase("run", [&] { run(); });
+    if (options().benchmark) ranks().cluster().phase("benchmark", [&] { benchmark(); });
+    report_ranks();
+  }
+
+ private:
+  const Options& options() const { return context_.options; }
+  Ranks& ranks() { return context_.ranks; }
+  bool leads() const { return context_.ranks.leads(); }
+
+  void check_options() {
+    if (!options().test_data.empty())
+      throw_error(ErrorKind::usage, "--test-data: run it in one process, without mpirun");
+    if (options().profile) throw_error(ErrorKind::usage, "--profile: run it in one process, without mpirun");
+  }
+
+  /// A symbolic batch leaves the size of requests to us: small enough that every rank gets several.
+  void plan_requests() {
+    Batching& batching = inputs_.batching;
+    if (batching.is_job || options().micro_batch) return;
+    std::vector<Type> types;
+    std::int64_t rows = 0;
+    for (const JobInput& input : inputs_.inputs) types.push_back(Type::of(input.value));
+    const auto& ports = context_.session.inputs();
+    for (std::size_t i = 0; i < ports.size() && rows == 0; ++i) {
+      if (!types[i].shape || types[i].shape->empty() || !ports[i].type.shape || ports[i].type.shape->empty()) continue;
+      if (ports[i].type.shape->front() < 0) rows = types[i].shape->front();
+    }
+    const std::int64_t size =
+        std::clamp<std::int64_t>(rows / (kRequestsPerRank * ranks().size()), 1, kLargestPlannedBatch);
+    if (rows < 2 || size >= rows) return;
+    batching = plan_batching(ports, types, size);
+    for (std::size_t i = 0; i < ports.size(); ++i) inputs_.inputs[i].split = batching.split[i];
+    context_.notice(fmt::format("requests of {} row{}; choose with --micro-batch", size, size == 1 ? "" : "s"));
+  }
+
+  void compile() {
+    check_interruption();
+    const auto start = Clock::now();
+    const Parallel form = options().parallel == Parallel::automatic ? Parallel::data : options().parallel;
+    if (form != Parallel::data) throw_error(ErrorKind::usage, "--parallel: choose data");
+    context_.report.compiled = context_.session.prepare(job_.request_types);
+    make_data_form();
+    context_.report.compile_s = seconds_since(start);
+  }
+
+  void make_data_form() {
+    bool readable = false;
+    if (!leads() && !job_.fingerprint.empty()) {
+      try {
+        Options same = options();
+        if (job_.is_job && !job_.pad_last) same.micro_batch = job_.micro_batch;
+        inputs_ = gather_inputs(context_.session.inputs(), same, context_.memory_limit, [](const std::string&) {});
+        readable = true;
+      } catch (const Error& error) {
+        inputs_ = {};  // this host does not have the files: rank 0 sends what is needed
+        if (options().verbosity > 0)
+          fmt::print(stderr, "sparse-run: rank {}: {}; rank 0 sends inputs\n", ranks().rank(), error.what());
+      }
+    }
+    DataStreamOptions stream;
+    stream.reads_itself = agree_on_readers(ranks().cluster(), job_, leads() || readable ? &inputs_ : nullptr);
+    make_parts();
+    form_ = std::make_unique<DataForm>(
+        ranks().cluster(),
+        [this](std::span<const Value> values) { return context_.session.run(values, context_.run_options); }, stream,
+        [this](std::int64_t request) { return inputs_of(request); }, context_.run_options.trace);
+  }
+
+  void make_parts() {
+    if (job_.is_job && !inputs_.inputs.empty()) parts_.emplace(inputs_.inputs, job_.micro_batch, job_.pad_last);
+  }
+  /// Requests below zero are those of a benchmark: the first request again and again.
+  std::vector<Value> inputs_of(std::int64_t request) const {
+    return request < 0 || !parts_ ? inputs_.first_request() : parts_->request(request);
+  }
+
+  void run() {
+    if (!leads()) {
+      rank_report_ = form_->follow();
+      return;
+    }
+    const auto& sinks = context_.make_sinks();
+    const std::int64_t count = parts_ ? parts_->count() : 1;
+    RequestStream stream;
+    for (std::int64_t request = 0; request < count; ++request) stream.requests.push_back(request);
+    stream.inputs = [this](std::int64_t request) { return inputs_of(request); };
+    stream.cancelled = context_.run_options.cancelled;
+    Progress progress(options().verbosity < 0 || !parts_);
+    stream.sink = [&](std::int64_t request, std::vector<Value> outputs) {
+      if (!parts_) {
+        const std::int64_t rows = inputs_.rows_per_request();
+        for (const auto& sink : sinks) sink->take(0, rows, rows, outputs);
+        return;
+      }
+      parts_->trim(request, outputs);
+      const auto [first, rows] = parts_->rows_of(request);
+      for (const auto& sink : sinks) sink->take(first, rows, parts_->rows(), outputs);
+      inputs_.release_rows(first, rows);
+      progress.update(first + rows, parts_->rows());
+    };
+    const auto start = Clock::now();
+    rank_report_ = form_->lead(stream);
+    progress.finish();
+    check_interruption();
+    for (const auto& sink : sinks) sink->finish();
+    if (!parts_) return;
+    context_.report.job = JobReport{parts_->rows(), job_.micro_batch, ranks().size(), seconds_since(start)};
+    context_.notice(fmt::format("{} rows in {} on {} ranks ({}), {:.5g} rows/s",
+                                format_count(static_cast<double>(parts_->rows())),
+                                format_seconds(context_.report.job->seconds), ranks().size(), form_->name(),
+                                static_cast<double>(parts_->rows()) / context_.report.job->seconds));
+  }
+
+  void benchmark() {
+    if (!leads()) {
+      form_->follow();
+      rank_report_ = form_->follow();
+      return;
+    }
+    std::vector<double> finished_s;
+    std::vector<double> started_s;
+    Clock::time_point start;
+    const auto stream_of = [&](std::int64_t count) {
+      RequestStream stream;
+      for (std::int64_t i = 0; i < count; ++i) stream.requests.push_back(i - count);
+      stream.cancelled = context_.run_options.cancelled;
+      stream.inputs = [&](std::int64_t request) {
+        started_s.push_back(seconds_since(start));
+        return inputs_of(request);
+      };
+      stream.sink = [&](std::int64_t, const std::vector<Value>&) { finished_s.push_back(seconds_since(start)); };
+      return stream;
+    };
+    const auto measure = [&](std::int64_t count) {
+      finished_s.clear();
+      started_s.clear();
+      start = Clock::now();
+      return form_->lead(stream_of(count));
+    };
+    measure(kWarmupRequestsPerRank * ranks().size());
+    const double rate = static_cast<double>(finished_s.size()) / finished_s.back();
+    const auto count = std::max<std::int64_t>(
+        options().iterations.value_or(static_cast<std::int64_t>(rate * options().duration)), 2 * ranks().size());
+    rank_report_ = measure(count);
+    BenchmarkResult& result = context_.report.benchmark.emplace();
+    result.scenario = Scenario::throughput;
+    result.streams = ranks().size();
+    result.items_per_request = inputs_.rows_per_request();
+    result.seconds = finished_s.back();
+    std::vector<double> intervals;
+    for (std::size_t i = 0; i < finished_s.size(); ++i) {
+      intervals.push_back(1e3 * (finished_s[i] - (i == 0 ? 0 : finished_s[i - 1])));
+    }
+    result.latency_ms = summarize(std::move(intervals));
+    result.requests_per_s = static_cast<double>(finished_s.size()) / result.seconds;
+    result.items_per_s = result.requests_per_s * static_cast<double>(result.items_per_request);
+    context_.print(fmt::format(
+        "benchmark   {} ranks, {}: {} requests of {} item{} in {:.2f} s\n"
+        "throughput  {:.5g} items/s ({:.5g} requests/s)\n",
+        ranks().size(), form_->name(), finished_s.size(), result.items_per_request,
+        result.items_per_request == 1 ? "" : "s", result.seconds, result.items_per_s, result.requests_per_s));
+  }
+
+  void report_ranks() {
+    const comm::Traffic traffic = ranks().cluster().transport().traffic();
+    rank_report_.sent_bytes = traffic.sent_bytes;
+    rank_report_.received_bytes = traffic.received_bytes;
+    const auto all = gather_rank_reports(ranks().cluster(), rank_report_);
+    if (leads() && options().verbosity >= 0) context_.notice("ranks\n" + rank_table(all));
+  }
+
+  RankedContext context_;
+  GatheredInputs inputs_;
+  SharedJob job_;
+  std::optional<JobParts> parts_;
+  std::unique_ptr<RankForm> form_;
+  RankReport rank_report_;
+};
+
+}  // namespace
+
+void run_across_ranks(RankedContext context) { RankedRun(std::move(context)).execute(); }
+
+}  // namespace sparse_run::cli
