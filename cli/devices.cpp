@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "cli/process_memory.hpp"
 #include "cpu/device.hpp"
+#include "cpu/selection/kernel_memory.hpp"
 #include "gpu/absent.hpp"
 
 namespace sparse_run::cli {
@@ -32,7 +33,13 @@ void check_device_name(const std::string& name, const char* option) {
 std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const Machine& machine) {
   for (const std::string& name : options.devices) check_device_name(name, "--devices");
   for (const auto& [name, bytes] : options.memory_limits) check_device_name(name, "--memory-limit");
-  return {cpu::make_cpu_device(machine)};
+  cpu::CpuOptions cpu_options;
+  cpu_options.timing_budget_s = options.kernel_timing;
+  if (options.cache_dir != "none") {
+    cpu_options.cache_folder =
+        options.cache_dir.empty() ? cpu::default_cache_folder() : std::filesystem::path(options.cache_dir);
+  }
+  return {cpu::make_cpu_device(machine, cpu_options)};
 }
 
 std::uint64_t cpu_memory_limit(const Options& options) {

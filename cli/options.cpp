@@ -99,6 +99,14 @@ void define_place(CLI::App& app, Options& options, Typed& typed) {
   single(app, "--plan-out", options.plan_out, "FILE", "Write the plan, as FILE.json or FILE.dot (Graphviz).")
       ->group(kPlace);
   app.add_flag("--dry-run", options.dry_run, "Load, plan and compile, print the plan, and run nothing.")->group(kPlace);
+  single(app, "--kernel-timing", options.kernel_timing, "S",
+         "Seconds that compiling may spend on timing kernels against each other (1). 0: choose by estimate, the same "
+         "on every run.")
+      ->group(kPlace);
+  single(app, "--cache-dir", options.cache_dir, "DIR",
+         "Where timings of kernels are kept for the next start; none: nowhere. Default: sparse-run in "
+         "$XDG_CACHE_HOME or ~/.cache.")
+      ->group(kPlace);
   app.add_option("--disable-pass", options.disabled_passes, "Passes of the compiler to leave out, see --list-passes.")
       ->type_name("NAME,...")
       ->delimiter(',')
@@ -288,6 +296,7 @@ void understand(Options& options, const Typed& typed) {
         "--streams: give a number from 1 to 4096");
   check(!options.micro_batch || *options.micro_batch >= 1, "--micro-batch: give a number of at least 1");
   check(!options.iterations || *options.iterations >= 1, "--iterations: give a number of at least 1");
+  check(options.kernel_timing >= 0 && options.kernel_timing <= 3600, "--kernel-timing: give seconds from 0 to 3600");
   check(options.rtol >= 0 && options.atol >= 0, "--rtol, --atol: give numbers of at least 0");
   check(options.warmup >= 0 && options.warmup <= 1e6, "--warmup: give seconds from 0 to 1e6");
   check(options.duration > 0 && options.duration <= 1e6, "--duration: give seconds above 0, up to 1e6");

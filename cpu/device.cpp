@@ -2,6 +2,7 @@
 #include "cpu/device.hpp"
 
 #include "cpu/program.hpp"
+#include "cpu/selection/selector.hpp"
 
 namespace sparse_run::cpu {
 
@@ -9,7 +10,8 @@ namespace {
 
 class CpuDevice final : public Device {
  public:
-  explicit CpuDevice(const Machine& machine) : machine_(machine) {}
+  CpuDevice(const Machine& machine, const CpuOptions& options)
+      : machine_(machine), budget_s_(options.timing_budget_s), memory_(options.cache_folder, machine) {}
 
   std::string name() const override { return "cpu"; }
   std::string description() const override {
@@ -19,15 +21,21 @@ class CpuDevice final : public Device {
   }
   std::size_t memory_bytes() const override { return machine_.memory_bytes; }
   std::unique_ptr<Executable> compile(const Partition& partition, const CompileOptions& options) override {
-    return std::make_unique<Program>(partition, Environment{machine_, options.threads});
+    // Without a budget nothing depends on earlier runs either.
+    const SelectionPolicy policy{budget_s_, budget_s_ > 0 ? &memory_ : nullptr};
+    return std::make_unique<Program>(partition, Environment{machine_, options.threads}, options, policy);
   }
 
  private:
   Machine machine_;
+  double budget_s_;
+  KernelMemory memory_;
 };
 
 }  // namespace
 
-std::shared_ptr<Device> make_cpu_device(const Machine& machine) { return std::make_shared<CpuDevice>(machine); }
+std::shared_ptr<Device> make_cpu_device(const Machine& machine, const CpuOptions& options) {
+  return std::make_shared<CpuDevice>(machine, options);
+}
 
 }  // namespace sparse_run::cpu

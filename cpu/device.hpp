@@ -1,6 +1,7 @@
 // The CPU as a device.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 
 #include "device/device.hpp"
@@ -8,7 +9,15 @@
 
 namespace sparse_run::cpu {
 
-/// The device named "cpu". Executables run in the TBB arena of their caller.
-std::shared_ptr<Device> make_cpu_device(const Machine& machine);
+/// How the device chooses between kernels.
+struct CpuOptions {
+  /// Seconds that one compilation may spend on timing kernels. 0: estimates decide, the same on every run.
+  double timing_budget_s = 0;
+  /// Where timings are kept between processes; empty: nowhere.
+  std::filesystem::path cache_folder = {};
+};
+
+/// The device named "cpu". Executables run in the TBB arena of their caller, and are compiled in it.
+std::shared_ptr<Device> make_cpu_device(const Machine& machine, const CpuOptions& options = {});
 
 }  // namespace sparse_run::cpu

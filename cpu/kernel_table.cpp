@@ -5,6 +5,12 @@
 
 namespace sparse_run::cpu {
 
+const WeightFacts* NodeView::weight(std::size_t i) const {
+  if (!has_input(i)) return nullptr;
+  const WeightFacts& facts = weights_.try_emplace(i, graph_.value(node_.inputs[i])).first->second;
+  return facts.usable() ? &facts : nullptr;
+}
+
 bool NodeView::concrete() const {
   const auto known = [&](ValueId id) { return id == kNoValue || graph_.value(id).type.is_concrete(); };
   return std::all_of(node_.inputs.begin(), node_.inputs.end(), known) &&

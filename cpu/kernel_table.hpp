@@ -1,4 +1,4 @@
-// Which kernels exist for an operator, best first, and why a kernel refuses a node.
+// Which kernels exist for an operator, what they are expected to cost, and why a kernel refuses a node.
 #pragma once
 
 #include <map>
@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cpu/selection/estimate.hpp"
 #include "cpu/step.hpp"
 
 namespace sparse_run::cpu {
@@ -25,7 +26,13 @@ class Verdict {
   std::optional<std::string> reason_;
 };
 
-/// A kernel for one operator. `check` is only called for nodes that are concrete().
+/// A kernel for one operator. Its functions are only called for nodes that are concrete(), all but `check` only for
+/// those it accepts.
+///
+/// Candidates are asked in the order they were added. When the first that accepts has no `estimate`, it is used.
+/// Otherwise it competes with all others that accept and have one: ranked by estimate, and the best few, in each of
+/// their variants, timed on the operands' real shapes and weights. Results may differ between competitors by rounding
+/// only.
 struct KernelEntry {
   std::string_view name;  ///< device.op.format.dtype.isa
   Verdict (*check)(const NodeView& node, const Environment& environment);
@@ -34,9 +41,14 @@ struct KernelEntry {
   int in_place_operand = -1;
   /// True when the kernel reads sparse constants as they are; otherwise they are made dense for it.
   bool takes_sparse = false;
+  /// Predicted time; nullptr: does not compete.
+  Estimate (*estimate)(const NodeView& node, const Environment& environment) = nullptr;
+  /// Names of the ways to build it, the one expected to be fastest first ("v4k128"); build finds the name in
+  /// Environment::variant. nullptr: one way.
+  std::vector<std::string> (*variants)(const NodeView& node, const Environment& environment) = nullptr;
 };
 
-/// Kernels by (domain, operator), in order of preference: the first that accepts is used. Const once built.
+/// Kernels by (domain, operator), in order of preference. Const once built.
 class KernelTable {
  public:
   void add(std::string_view op, KernelEntry entry, std::string_view domain = "");

@@ -13,13 +13,16 @@
 
 namespace sparse_run::cpu {
 
+struct SelectionPolicy;
+
 /// Values live in slots; slots that share memory form a group. A group's memory is a constant, comes from outside
 /// (an input or output of the partition), or is a planned range of the arena. Reshape-like nodes take no step: their
 /// result joins its operand's group; so does the result of a kernel that works in place. Values whose shape depends
 /// on data have dynamic slots, filled by their step while running.
 class Program final : public Executable {
  public:
-  Program(const Partition& partition, const Environment& environment);
+  Program(const Partition& partition, const Environment& environment, const CompileOptions& options,
+          const SelectionPolicy& policy);
   ~Program() override;
 
   void run(std::span<const Value> inputs, std::span<Value> outputs, RunState& state) const override;

@@ -2,8 +2,10 @@
 #include <algorithm>
 
 #include "cpu/memory_plan.hpp"
+#include "cpu/parallel.hpp"
 #include "cpu/program.hpp"
 #include "cpu/reference_step.hpp"
+#include "cpu/selection/selector.hpp"
 
 namespace sparse_run::cpu {
 
@@ -27,12 +29,6 @@ class CopyStep final : public Step {
   void run(const StepArguments& arguments) const override { arguments.output(0).copy_from(arguments.input(0)); }
 };
 
-double share_of_zeros(const Tensor& tensor) {
-  if (tensor.dtype() != DType::f32 || tensor.size() == 0) return 0;
-  const auto values = tensor.data<float>();
-  return static_cast<double>(std::count(values.begin(), values.end(), 0.0f)) / static_cast<double>(values.size());
-}
-
 double bytes_of(const Type& type) {
   return type.is_concrete() ? static_cast<double>(element_count(*type.shape)) * static_cast<double>(element_size(type.dtype)) : 0;
 }
@@ -42,11 +38,18 @@ double bytes_of(const Type& type) {
 /// Holds what only compilation needs.
 class Program::Builder {
  public:
-  Builder(Program& program, const Partition& partition, const Environment& environment)
-      : program_(program), partition_(partition), graph_(*partition.graph), environment_(environment) {}
+  Builder(Program& program, const Partition& partition, const Environment& environment, const CompileOptions& options,
+          const SelectionPolicy& policy)
+      : program_(program),
+        partition_(partition),
+        graph_(*partition.graph),
+        environment_(environment),
+        options_(options),
+        policy_(policy) {}
 
   void build() {
     note_readers();
+    choose_kernels();
     for (std::size_t i = 0; i < partition_.inputs.size(); ++i) {
       const int slot = add_slot(partition_.inputs[i]);
       program_.input_slots_.push_back(slot);
@@ -136,36 +139,58 @@ class Program::Builder {
     return true;
   }
 
+  /// The kernel of every node: chosen one after the other, since some are timed, and built at once.
+  void choose_kernels() {
+    const std::size_t count = partition_.nodes.size();
+    for (const NodeId id : partition_.nodes) views_.push_back(std::make_unique<NodeView>(graph_, graph_.node(id)));
+    parallel_tasks(static_cast<std::int64_t>(count), [&](std::int64_t i) {  // count zeros ahead
+      const NodeView& view = *views_[static_cast<std::size_t>(i)];
+      if (view.concrete() && !KernelTable::standard().candidates(view.node()).empty()) view.zeros(1);
+    });
+    KernelSelector selector(environment_, policy_);
+    for (std::size_t i = 0; i < count; ++i) {
+      const NodeView& view = *views_[i];
+      const auto pin = options_.kernels.find(partition_.nodes[i]);
+      with_context([&] { return view.node().describe(); },
+                   [&] {
+                     choices_.push_back(
+                         selector.choose(view, pin == options_.kernels.end() ? std::string_view() : pin->second));
+                   });
+      view.forget_matrices();
+    }
+    parallel_tasks(static_cast<std::int64_t>(count), [&](std::int64_t i) {
+      const auto at = static_cast<std::size_t>(i);
+      with_context([&] { return views_[at]->node().describe(); }, [&] { choices_[at].build(*views_[at], environment_); });
+      views_[at]->forget_matrices();
+    });
+    if (policy_.memory != nullptr) policy_.memory->save();
+  }
+
   void add_node(const Node& node, int position) {
-    const NodeView view(graph_, node);
+    const NodeView& view = *views_[static_cast<std::size_t>(position)];
     if (only_reshapes(view)) {
       const int operand = add_slot(node.inputs[0]);
       if (group_of(operand).storage != Storage::dynamic && join(node.outputs[0], operand)) return;
       if (group_of(operand).storage != Storage::dynamic) {
-        add_entry(node, view, std::make_unique<CopyStep>(), "cpu.copy", "", -1, position, false);
+        KernelChoice copy;
+        copy.step = std::make_unique<CopyStep>();
+        copy.kernel = "cpu.copy";
+        add_entry(node, view, std::move(copy), -1, position, false);
         return;
       }
     }
-    std::string refusals;
-    if (view.concrete()) {
-      for (const KernelEntry& candidate : KernelTable::standard().candidates(node)) {
-        const Verdict verdict = candidate.check(view, environment_);
-        if (verdict.accepted()) {
-          add_entry(node, view, candidate.build(view, environment_), candidate.name, std::move(refusals),
-                    candidate.in_place_operand, position, candidate.takes_sparse);
-          return;
-        }
-        if (!refusals.empty()) refusals += "; ";
-        refusals += std::string(candidate.name) + ": " + verdict.reason();
-      }
-    } else if (!KernelTable::standard().candidates(node).empty()) {
-      refusals = "shapes depend on data";
+    KernelChoice choice = std::move(choices_[static_cast<std::size_t>(position)]);
+    if (choice.entry == nullptr) {
+      choice.step = make_reference_step(graph_, node);
+      choice.kernel = "cpu.reference";
     }
-    add_entry(node, view, make_reference_step(graph_, node), "cpu.reference", std::move(refusals), -1, position, false);
+    const int in_place = choice.entry == nullptr ? -1 : choice.entry->in_place_operand;
+    const bool takes_sparse = choice.entry != nullptr && choice.entry->takes_sparse;
+    add_entry(node, view, std::move(choice), in_place, position, takes_sparse);
   }
 
-  void add_entry(const Node& node, const NodeView& view, std::unique_ptr<Step> step, std::string_view kernel,
-                 std::string refusals, int in_place, int position, bool takes_sparse) {
+  void add_entry(const Node& node, const NodeView& view, KernelChoice choice, int in_place, int position,
+                 bool takes_sparse) {
     Entry entry;
     for (const ValueId id : node.inputs) entry.inputs.push_back(id == kNoValue ? -1 : add_slot(id));
     for (const ValueId id : node.captures) entry.inputs.push_back(add_slot(id));
@@ -173,7 +198,7 @@ class Program::Builder {
       for (const ValueId id : node.inputs) {
         if (id == kNoValue || graph_.value(id).sparse() == nullptr) continue;
         Slot& slot = program_.slots_[static_cast<std::size_t>(add_slot(id))];
-        if (slot.constant.empty_handle()) slot.constant = graph_.value(id).sparse()->to_dense();
+        if (slot.constant.empty_handle()) slot.constant = graph_.value(id).sparse()->to_dense(most_dense_bytes());
       }
     }
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
@@ -188,8 +213,8 @@ class Program::Builder {
       entry.outputs.push_back(add_slot(id));
     }
     entry.where = node.describe();
-    entry.report = report(node, view, kernel, std::move(refusals), *step);
-    entry.step = std::move(step);
+    entry.step = std::move(choice.step);
+    entry.report = report(node, view, std::move(choice), *entry.step);
     program_.entries_.push_back(std::move(entry));
   }
 
@@ -210,19 +235,27 @@ class Program::Builder {
     return true;
   }
 
-  static LayerReport report(const Node& node, const NodeView& view, std::string_view kernel, std::string refusals,
-                            const Step& step) {
+  /// A sparse constant that fills half the memory when dense is refused before the system runs out of it.
+  std::size_t most_dense_bytes() const {
+    constexpr std::size_t kUnknown = std::size_t{1} << 32;
+    return environment_.machine.memory_bytes == 0 ? kUnknown : environment_.machine.memory_bytes / 2;
+  }
+
+  static LayerReport report(const Node& node, const NodeView& view, KernelChoice choice, const Step& step) {
     LayerReport layer;
     layer.name = node.name;
     layer.op = node.op;
     layer.device = "cpu";
-    layer.kernel = kernel;
-    layer.refusals = std::move(refusals);
-    layer.flops = step.flops();
+    layer.kernel = std::move(choice.kernel);
+    layer.refusals = std::move(choice.refusals);
+    layer.choice = std::move(choice.choice);
+    layer.candidates = std::move(choice.candidates);
+    layer.sparse_from = choice.sparse_from;
+    layer.executed_flops = step.flops();
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       if (!view.has_input(i)) continue;
-      const Tensor* constant = view.constant(i);
-      if (constant != nullptr && step.weight_bytes() != 0 && constant->rank() >= 2) continue;  // packed: counted below
+      const bool matrix = view.weight(i) != nullptr && view.weight(i)->shape().size() >= 2;
+      if (matrix && step.weight_bytes() != 0) continue;  // packed: counted below
       layer.bytes += bytes_of(view.input_type(i));
     }
     layer.bytes += static_cast<double>(step.weight_bytes());
@@ -231,14 +264,10 @@ class Program::Builder {
       layer.bytes += bytes_of(view.output_type(i));
       if (layer.shape.empty() && view.output_type(i).is_concrete()) layer.shape = to_string(view.output_shape(i));
     }
-    if (node.inputs.size() > 1) {
-      const Tensor* weight = view.constant(1);
-      if (weight != nullptr && weight->rank() >= 2) layer.zeros = share_of_zeros(*weight);
-      if (const SparseTensor* sparse = view.sparse_constant(1)) {
-        const auto count = static_cast<double>(element_count(sparse->shape));
-        layer.zeros = count == 0 ? 0 : 1.0 - static_cast<double>(sparse->nnz()) / count;
-      }
+    if (const WeightFacts* weight = view.weight(1); weight != nullptr && weight->shape().size() >= 2) {
+      layer.zeros = weight->zeros();
     }
+    layer.flops = step.skips_zeros() ? layer.executed_flops : layer.executed_flops * (1 - layer.zeros);
     return layer;
   }
 
@@ -290,14 +319,19 @@ class Program::Builder {
   const Partition& partition_;
   const Graph& graph_;
   const Environment& environment_;
+  const CompileOptions& options_;
+  const SelectionPolicy& policy_;
+  std::vector<std::unique_ptr<NodeView>> views_;  ///< parallel to the partition's nodes
+  std::vector<KernelChoice> choices_;             ///< likewise
   std::unordered_map<ValueId, int> slot_of_;
   std::unordered_map<ValueId, int> last_reader_;
   std::unordered_map<ValueId, bool> is_output_;
   std::vector<ValueId> values_;  ///< parallel to slots_
 };
 
-Program::Program(const Partition& partition, const Environment& environment) {
-  Builder(*this, partition, environment).build();
+Program::Program(const Partition& partition, const Environment& environment, const CompileOptions& options,
+                 const SelectionPolicy& policy) {
+  Builder(*this, partition, environment, options, policy).build();
 }
 
 }  // namespace sparse_run::cpu

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
+#include "cpu/selection/weight_facts.hpp"
 #include "device/device.hpp"
 #include "device/machine.hpp"
 #include "graph/ir/graph.hpp"
@@ -37,13 +40,17 @@ class Step {
   virtual void run(const StepArguments& arguments) const = 0;
   virtual std::size_t scratch_bytes() const { return 0; }  ///< per execution
   virtual std::size_t weight_bytes() const { return 0; }   ///< packed constants it holds
-  virtual double flops() const { return 0; }               ///< multiplications and additions on non-zeros
+  virtual double flops() const { return 0; }               ///< multiplications and additions it executes
+  virtual bool skips_zeros() const { return false; }       ///< of weights: flops() are those on non-zeros alone
 };
 
-/// A node as kernel selection sees it: concrete operand types and constants.
+/// A node as kernel selection sees it: concrete operand types and constants. What it finds out of weights it keeps, so
+/// that the candidates of a node share it: for one thread.
 class NodeView {
  public:
   NodeView(const Graph& graph, const Node& node) : graph_(graph), node_(node) {}
+  NodeView(const NodeView&) = delete;
+  NodeView& operator=(const NodeView&) = delete;
 
   const Node& node() const { return node_; }
   const Graph& graph() const { return graph_; }
@@ -59,6 +66,14 @@ class NodeView {
   const SparseTensor* sparse_constant(std::size_t i) const {
     return has_input(i) ? graph_.value(node_.inputs[i]).sparse() : nullptr;
   }
+  /// The operand as a weight whose zeros count, dense or COO; nullptr when it is no f32 constant.
+  const WeightFacts* weight(std::size_t i) const;
+  /// Share of zeros of weight(i); 0 when there is none.
+  double zeros(std::size_t i) const { return weight(i) == nullptr ? 0 : weight(i)->zeros(); }
+  /// Frees what kernels gathered of weights.
+  void forget_matrices() const {
+    for (const auto& [operand, facts] : weights_) facts.forget_matrices();
+  }
   /// True when every operand and result is a tensor of concrete shape.
   bool concrete() const;
   /// concrete() and every operand and result is f32.
@@ -67,12 +82,15 @@ class NodeView {
  private:
   const Graph& graph_;
   const Node& node_;
+  mutable std::map<std::size_t, WeightFacts> weights_;  ///< by operand
 };
 
 /// What kernels may know of where they will run.
 struct Environment {
   const Machine& machine;
   int threads = 1;
+  /// One of KernelEntry::variants, when building; empty: the kernel's own first choice.
+  std::string_view variant = {};
 };
 
 }  // namespace sparse_run::cpu

@@ -7,6 +7,7 @@
 #include <random>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "device/profile.hpp"
@@ -64,6 +65,9 @@ class Executable {
 
 struct CompileOptions {
   int threads = 1;  ///< of the arena that will run it
+  /// Nodes whose kernel is decided: a name as LayerReport::kernel gives it ("cpu.conv.column.f32", with or without
+  /// its "@variant"). Error(usage) when the device has no such kernel for the node, or it refuses.
+  std::unordered_map<NodeId, std::string> kernels = {};
 };
 
 /// A device. Thread-safe.

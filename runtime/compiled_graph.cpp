@@ -57,7 +57,11 @@ CompiledGraph::CompiledGraph(const Graph& graph, std::span<const Type> types, co
     }
     Stage stage;
     stage.partition = make_partition(staged_.now, planned.nodes);
-    stage.executable = (*device)->compile(stage.partition, {compiler.options.threads});
+    CompileOptions options{compiler.options.threads};
+    for (std::size_t i = 0; i < planned.kernels.size(); ++i) {
+      if (!planned.kernels[i].empty()) options.kernels[planned.nodes[i]] = planned.kernels[i];
+    }
+    stage.executable = (*device)->compile(stage.partition, options);
     report->layers.push_back(stage.executable->layers());
     report->workspace_bytes += stage.executable->workspace_bytes();
     report->weight_bytes += stage.executable->weight_bytes();

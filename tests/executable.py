@@ -48,9 +48,10 @@ def path() -> pathlib.Path:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """This process's environment without options meant for the executable (SPARSE_RUN_…), plus `extra`."""
+    """This process's environment without options meant for the executable (SPARSE_RUN_…), plus `extra`. Kernels are
+    chosen by estimate, and nothing is left in the user's cache folder, unless a test asks for it."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("SPARSE_RUN")}
-    return kept | extra
+    return kept | {"SPARSE_RUN_KERNEL_TIMING": "0", "SPARSE_RUN_CACHE_DIR": "none"} | extra
 
 
 def run(*arguments: object, timeout: float = 60, cwd=None, env: dict[str, str] | None = None, preexec=None) -> Result:

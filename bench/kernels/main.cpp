@@ -168,7 +168,8 @@ class Bench {
     for (const double zeros : kZeros) {
       const cpu::Csr csr = cpu::Csr::from_dense(random_floats(layer.rows * k, zeros), layer.rows, k);
       const double real = 2.0 * static_cast<double>(csr.nnz()) * static_cast<double>(lanes);
-      for (const auto& variant : cpu::SparseColumns::candidates(csr, static_cast<std::size_t>(w.taps()), lanes, isa_)) {
+      for (const auto& variant : cpu::SparseColumns::candidates(csr.zeros(), csr.columns, static_cast<std::size_t>(w.taps()), lanes,
+                                                                    isa_)) {
         const cpu::SparseColumns sparse(csr, variant, isa_);
         print("", fmt::format("{:.0f}% zeros, {} vectors, k {}", 100 * zeros, variant.vectors, variant.k_tile),
               best([&] { sparse.run(input, lanes, y.data(), lanes, {}); }), real, flop);

@@ -85,7 +85,15 @@ Verdict check_dense(const NodeView& view, const Environment&) {
 std::unique_ptr<Step> build_dense(const NodeView& view, const Environment& environment) {
   Convolution conv;
   describe_convolution(view, conv);
-  return std::make_unique<DenseConvStep>(conv, *view.constant(1), environment.threads);
+  return std::make_unique<DenseConvStep>(conv, view.weight(1)->dense(), environment.threads);
+}
+
+Estimate estimate_dense_convolution(const NodeView& view, const Environment& environment) {
+  Convolution conv;
+  describe_convolution(view, conv);
+  Workload work = conv.workload();
+  work.efficiency = conv.window.is_plain() ? 0.75 : 0.65;
+  return estimate_dense(work, environment);
 }
 
 /// One input and one output channel per group: each channel convolves with its own taps. Tasks are ranges of planes.
@@ -149,7 +157,7 @@ std::unique_ptr<Step> build_depthwise(const NodeView& view, const Environment&) 
 void register_convolution_kernels(KernelTable& table) {
   register_sparse_convolution_kernels(table);
   const KernelEntry depthwise{"cpu.conv.depthwise.f32", check_depthwise, build_depthwise};
-  const KernelEntry dense{"cpu.conv.column.f32", check_dense, build_dense};
+  const KernelEntry dense{"cpu.conv.column.f32", check_dense, build_dense, -1, false, estimate_dense_convolution};
   for (const KernelEntry& entry : {depthwise, dense}) {
     table.add("Conv", entry);
     table.add("FusedConv", entry, kInternalDomain);

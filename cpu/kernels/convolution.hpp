@@ -6,6 +6,7 @@
 
 #include "cpu/column/column.hpp"
 #include "cpu/column/epilogue.hpp"
+#include "cpu/selection/estimate.hpp"
 #include "cpu/step.hpp"
 
 namespace sparse_run::cpu {
@@ -20,6 +21,8 @@ struct Convolution {
   bool bias = false, residual = false;
 
   std::size_t k() const { return static_cast<std::size_t>(in_channels) * static_cast<std::size_t>(window.taps()); }
+  /// Arithmetic and traffic of one run, for estimates.
+  Workload workload() const;
 };
 
 /// Describes the node, or says why it is none that column kernels compute.

@@ -5,13 +5,23 @@
 
 namespace sparse_run::cpu {
 
+Workload Convolution::workload() const {
+  const auto matrices = static_cast<double>(images * groups);
+  const auto weights = static_cast<double>(groups * out_channels) * static_cast<double>(k());
+  Workload work;
+  work.flops = 2.0 * static_cast<double>(images) * weights * static_cast<double>(window.lanes());
+  work.bytes = 4.0 * (matrices * static_cast<double>(in_channels * in_plane + out_channels * out_plane * (residual ? 2 : 1)) + weights);
+  work.sparse_bytes = 6.0 * weights;
+  return work;
+}
+
 std::optional<std::string> describe_convolution(const NodeView& view, Convolution& conv) {
   if (!view.all_f32()) return "operands are not all f32";
-  const Tensor* weights = view.constant(1);
+  const WeightFacts* weights = view.weight(1);
   if (weights == nullptr) return "the weights are computed at run time";
   const ConvGeometry geometry = ConvGeometry::forward(view.node(), view.input_shape(0), weights->shape());
   if (geometry.axes.empty() || geometry.axes.size() > 2) return "only one or two spatial dimensions";
-  if (element_count(view.output_shape(0)) == 0 || weights->size() == 0) return "an operand is empty";
+  if (element_count(view.output_shape(0)) == 0 || weights->elements() == 0) return "an operand is empty";
   if (element_count(view.input_shape(0)) == 0) return "the input is empty";
   WindowAxis height;  // a single row for one-dimensional convolutions
   height.input = height.kernel = height.output = 1;

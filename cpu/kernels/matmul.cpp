@@ -200,11 +200,21 @@ std::unique_ptr<Step> build_product(const NodeView& view, const Environment& env
   return std::make_unique<ProductStep>(std::move(product), environment.threads);
 }
 
+Estimate estimate_product(const NodeView& view, const Environment& environment) {
+  Product product;
+  describe(view, product);
+  Workload work;
+  work.flops = product.flops();
+  work.bytes = 4.0 * static_cast<double>(element_count(view.input_shape(0)) + element_count(view.input_shape(1)) +
+                                         element_count(view.output_shape(0)));
+  return estimate_dense(work, environment);
+}
+
 }  // namespace
 
 void register_matmul_kernels(KernelTable& table) {
   register_sparse_matmul_kernels(table);
-  const KernelEntry entry{"cpu.matmul.onednn.f32", check_product, build_product};
+  const KernelEntry entry{"cpu.matmul.onednn.f32", check_product, build_product, -1, false, estimate_product};
   table.add("MatMul", entry);
   table.add("Gemm", entry);
   table.add("FusedMatMul", entry, kInternalDomain);

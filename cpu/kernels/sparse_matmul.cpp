@@ -28,9 +28,7 @@ constexpr std::int64_t kFewestTokens = 12;  // fewer leave most lanes of a vecto
 std::optional<std::string> describe(const NodeView& view, SparseProduct& product) {
   const Node& node = view.node();
   if (!view.all_f32()) return "operands are not all f32";
-  const Tensor* dense = view.constant(1);
-  const SparseTensor* sparse = view.sparse_constant(1);
-  if (dense == nullptr && sparse == nullptr) return "the weights are computed at run time";
+  if (view.weight(1) == nullptr) return "the weights are computed at run time";
   const Shape& weights = view.input_shape(1);
   const Shape& x = view.input_shape(0);
   if (weights.size() != 2 || x.size() < 2) return "operands are not matrices";
@@ -60,48 +58,32 @@ std::optional<std::string> describe(const NodeView& view, SparseProduct& product
     if (product.residual >= 0) return "two residuals";
     product.residual = 3;
   }
-  double zeros = 0;
-  if (dense != nullptr) {
-    const auto values = dense->data<float>();
-    zeros = static_cast<double>(std::count(values.begin(), values.end(), 0.0f)) / static_cast<double>(values.size());
-  } else {
-    zeros = 1.0 - static_cast<double>(sparse->nnz()) / static_cast<double>(element_count(weights));
-  }
-  if (zeros < kSparseColumnsFrom) {
-    return fmt::format("{:.0f}% zeros: dense is faster below {:.0f}%", 100 * zeros, 100 * kSparseColumnsFrom);
+  const double zeros = view.zeros(1);
+  if (zeros < kSparseWorthTrying) {
+    return fmt::format("{:.0f}% zeros: not tried below {:.0f}%", 100 * zeros, 100 * kSparseWorthTrying);
   }
   return std::nullopt;
 }
 
 /// The constant as rows of output features.
-Csr feature_rows(const NodeView& view, const SparseProduct& product) {
-  const Shape& shape = view.input_shape(1);
-  const auto rows = static_cast<std::size_t>(shape[0]);
-  const auto columns = static_cast<std::size_t>(shape[1]);
-  Csr csr;
-  if (const Tensor* dense = view.constant(1)) {
-    csr = Csr::from_dense(dense->data<float>(), rows, columns);
-  } else {
-    const SparseTensor& sparse = *view.sparse_constant(1);
-    std::vector<std::int64_t> linear;
-    const auto index = sparse.indices.data<std::int64_t>();
-    if (sparse.indices.rank() == 1) {
-      linear.assign(index.begin(), index.end());
-    } else {
-      for (std::size_t i = 0; i + 1 < index.size(); i += 2) linear.push_back(index[i] * shape[1] + index[i + 1]);
-    }
-    csr = Csr::from_linear(linear, sparse.values.data<float>(), rows, columns);
-  }
-  return product.transposed ? std::move(csr) : csr.transposed();
+const Csr& feature_rows(const NodeView& view, const SparseProduct& product) {
+  return product.transposed ? view.weight(1)->by_rows() : view.weight(1)->by_columns();
+}
+
+/// "4x128": vectors of a block, rows of a panel.
+std::string variant_name(const SparseVariant& variant) { return fmt::format("{}x{}", variant.vectors, variant.k_tile); }
+
+std::vector<SparseVariant> sparse_variants(const NodeView& view, const SparseProduct& product) {
+  return SparseColumns::candidates(view.zeros(1), static_cast<std::size_t>(product.k), 1,
+                                   static_cast<std::size_t>(product.tokens));
 }
 
 /// The operand is transposed once into [k][tokens]; tasks are (feature slice, token slice), each leaving its block in
 /// a transposed corner of scratch and then, with residual and activation, in the result.
 class SparseProductStep final : public Step {
  public:
-  SparseProductStep(const SparseProduct& product, const Csr& weights, int threads) : product_(product), nnz_(weights.nnz()) {
-    const SparseVariant variant =
-        SparseColumns::candidates(weights, 1, static_cast<std::size_t>(product.tokens)).front();
+  SparseProductStep(const SparseProduct& product, const Csr& weights, const SparseVariant& variant, int threads)
+      : product_(product), nnz_(weights.nnz()) {
     const std::int64_t step = static_cast<std::int64_t>(variant.vectors) * column_kernels(active_isa()).width;
     const std::int64_t wanted = threads == 1 ? 1 : 4 * threads;
     const std::int64_t token_blocks = (product.tokens + step - 1) / step;
@@ -128,6 +110,7 @@ class SparseProductStep final : public Step {
     for (const SparseColumns& slice : slices_) bytes += slice.bytes();
     return bytes;
   }
+  bool skips_zeros() const override { return true; }
   double flops() const override { return 2.0 * static_cast<double>(nnz_) * static_cast<double>(product_.tokens); }
 
   void run(const StepArguments& arguments) const override {
@@ -187,16 +170,41 @@ Verdict check_sparse(const NodeView& view, const Environment&) {
   return reason ? Verdict::reject(std::move(*reason)) : Verdict::accept();
 }
 
+std::vector<std::string> variants_sparse(const NodeView& view, const Environment&) {
+  SparseProduct product;
+  describe(view, product);
+  std::vector<std::string> names;
+  for (const SparseVariant& variant : sparse_variants(view, product)) names.push_back(variant_name(variant));
+  return names;
+}
+
 std::unique_ptr<Step> build_sparse(const NodeView& view, const Environment& environment) {
   SparseProduct product;
   describe(view, product);
-  return std::make_unique<SparseProductStep>(product, feature_rows(view, product), environment.threads);
+  const auto variants = sparse_variants(view, product);
+  const auto named = std::ranges::find(variants, environment.variant, variant_name);
+  return std::make_unique<SparseProductStep>(product, feature_rows(view, product),
+                                             named == variants.end() ? variants.front() : *named, environment.threads);
+}
+
+Estimate estimate_sparse_product(const NodeView& view, const Environment& environment) {
+  SparseProduct product;
+  describe(view, product);
+  const auto weights = static_cast<double>(product.k) * static_cast<double>(product.features);
+  const auto tokens = static_cast<double>(product.tokens);
+  Workload work;
+  work.flops = 2 * weights * tokens;
+  work.bytes = 4 * 3 * tokens * static_cast<double>(product.k + product.features);  // transposed on the way
+  work.sparse_bytes = 6 * weights;
+  work.efficiency = kSparseEfficiency;
+  return estimate_sparse(work, environment);
 }
 
 }  // namespace
 
 void register_sparse_matmul_kernels(KernelTable& table) {
-  const KernelEntry sparse{"cpu.matmul.sparse_column.f32", check_sparse, build_sparse, -1, true};
+  const KernelEntry sparse{"cpu.matmul.sparse_column.f32", check_sparse,   build_sparse, -1, true,
+                           estimate_sparse_product,        variants_sparse};
   table.add("MatMul", sparse);
   table.add("Gemm", sparse);
   table.add("FusedMatMul", sparse, kInternalDomain);
