@@ -118,7 +118,7 @@ class RankedRun {
       rank_report_ = form_->follow();
       return;
     }
-    const auto& sinks = context_.make_sinks();
+    const auto& sinks = *context_.make_sinks();
     const std::int64_t count = parts_ ? parts_->count() : 1;
     RequestStream stream;
     for (std::int64_t request = 0; request < count; ++request) stream.requests.push_back(request);

@@ -24,7 +24,7 @@ struct RankedContext {
   std::uint64_t memory_limit = 0;
   std::function<void(const std::string&)> notice;
   std::function<void(const std::string&)> print;  ///< on rank 0's stdout
-  std::function<const std::vector<std::unique_ptr<ResultSink>>&()>
+  std::function<const std::vector<std::unique_ptr<ResultSink>>*()>
       make_sinks;  ///< called on rank 0 when results are wanted
   bool wants_results = true;
 };

@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 
-#include <condition_variable>
 #include <cstdlib>
 #include <thread>
 
@@ -23,7 +22,8 @@ namespace {
 /// How long a thread that works may take to notice that the job is over.
 constexpr auto kGrace = std::chrono::milliseconds(700);
 /// How long a rank that lives may take to answer when everybody is told to end.
-constexpr auto kAnswerTime = std::chrono::milliseconds(250);
+constexpr auto kAnswerTime = std::chrono::milliseconds(150);
+constexpr auto kLookAround = std::chrono::milliseconds(10);
 
 std::atomic<bool> silent{false};
 std::atomic<bool> reported{false};
@@ -31,17 +31,19 @@ std::atomic<bool> reported{false};
 /// Prints the report of this rank once, whoever comes first.
 void report(int rank, const std::string& line, const std::string& doing) {
   if (reported.exchange(true)) return;
+  if (line.starts_with(fmt::format("rank {} has", rank))) {
+    fmt::print(stderr, "sparse-run: rank {}: was stopped or cut off, and the other ranks have ended the job\n", rank);
+    return;
+  }
   fmt::print(stderr, "sparse-run: rank {}: {}{}\n", rank, line,
              doing.empty() ? "" : fmt::format(" (was at: {})", doing));
 }
 
 }  // namespace
 
-/// What the watcher of signals found out.
-struct Ranks::Verdict {
+/// What the thread that watches for signals may look at.
+struct Ranks::Watched {
   std::mutex mutex;
-  std::condition_variable changed;
-  bool over = false;
   Ranks* ranks = nullptr;  // null once it is gone
 };
 
@@ -53,7 +55,7 @@ int threads_per_rank(int cores) noexcept {
   return cores < online ? cores : std::max(1, cores / ranks_on_this_host());
 }
 
-Ranks::Ranks(const Options& options) : verdict_(std::make_shared<Verdict>()) {
+Ranks::Ranks(const Options& options) : watched_(std::make_shared<Watched>()) {
   const comm::Launch launch = comm::detect_launch();
   silent = launch.rank != 0;
   const comm::Faults faults =
@@ -77,19 +79,17 @@ Ranks::Ranks(const Options& options) : verdict_(std::make_shared<Verdict>()) {
       ::_exit(exit_code(failure.kind));
     }).detach();
   });
-  verdict_->ranks = this;
-  on_interruption([verdict = verdict_] {
-    const std::lock_guard lock(verdict->mutex);
-    if (verdict->ranks != nullptr) verdict->ranks->look_for_missing();
-    verdict->over = true;
-    verdict->changed.notify_all();
+  watched_->ranks = this;
+  on_interruption([watched = watched_] {
+    const std::lock_guard lock(watched->mutex);
+    if (watched->ranks != nullptr) watched->ranks->look_for_missing();
   });
 }
 
 Ranks::~Ranks() {
   {
-    const std::lock_guard lock(verdict_->mutex);
-    verdict_->ranks = nullptr;
+    const std::lock_guard lock(watched_->mutex);
+    watched_->ranks = nullptr;
   }
   cluster_.reset();
   transport_.reset();
@@ -109,13 +109,10 @@ void Ranks::look_for_missing() {
   }
 }
 
-void Ranks::explain_interruption() {
-  std::unique_lock lock(verdict_->mutex);
-  verdict_->changed.wait_for(lock, std::chrono::seconds(1), [&] { return verdict_->over; });
-  lock.unlock();
-  for (int wait = 0; wait < 30 && !transport_->failure(); ++wait)
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  cluster_->check_failure();
+void Ranks::abort(const comm::Failure& failure) {
+  transport_->abort(failure);
+  for (int wait = 0; wait < 100 && !transport_->failure(); ++wait) std::this_thread::sleep_for(kLookAround);
+  comm::throw_failure(transport_->failure().value_or(failure));
 }
 
 void Ranks::check_same_model(const std::string& hash) {

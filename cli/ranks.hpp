@@ -27,8 +27,8 @@ class Ranks {
 
   /// All ranks must have read the same model with the same version of the program: Error(comm) names one that has not.
   void check_same_model(const std::string& hash);
-  /// After an error of kind interrupted: what really happened, when a rank is missing. Returns otherwise.
-  void explain_interruption();
+  /// Brings the job down because of an error of this rank alone, and throws it as the others see it.
+  [[noreturn]] void abort(const comm::Failure& failure);
   /// Ends the process after the job went down: prints what happened and what this rank was at, removes partial files,
   /// and does not wait for ranks that are lost.
   [[noreturn]] void leave_after(const Error& error);
@@ -36,8 +36,8 @@ class Ranks {
  private:
   void look_for_missing();
 
-  struct Verdict;
-  std::shared_ptr<Verdict> verdict_;  // shared with the thread that watches for signals
+  struct Watched;
+  std::shared_ptr<Watched> watched_;  // shared with the thread that watches for signals
   std::unique_ptr<comm::Progress> transport_;
   std::unique_ptr<Cluster> cluster_;
 };

@@ -80,222 +80,219 @@ class ModelRun {
       cluster.phase("load", [&] { load(); });
       ranks_->check_same_model(report_.model_hash);
       const bool runs = !options_.output.empty() || !options_.expect.empty() || !options_.benchmark;
-      run_across_ranks({options_, *ranks_, *session_, report_, run_options_, memory_limit_, notice(),
-                        [this](const std::string& text) {
-        print(text); }, [this]() -> const auto& { return make_sinks();
+      RankedContext context{options_, *ranks_, *session_, report_, run_options_, memory_limit_, notice(), {}, {}, runs};
+      context.print = [this](const std::string& text) { print(text); };
+      context.make_sinks = [this] { return &make_sinks(); };
+      run_across_ranks(std::move(context));
+      take_comparisons();
+      cluster.phase("finish", [&] {
+        if (ranks_->leads()) finish();
+      });
+    } catch (...) {
+      end_with_others();
+      throw;
     }
-    , runs
-  });
-  take_comparisons();
-  cluster.phase("finish", [&] {
-    if (ranks_->leads()) finish();
-  });
-} catch (...) {
-  end_with_others();
-  throw;
-}
-}  // namespace
+  }
 
-/// After an error: nobody must wait for this rank, and a rank that is lost must not be waited for.
-void end_with_others() {
-  Cluster& cluster = ranks_->cluster();
-  try {
-    const Trouble trouble = trouble_of_current_exception();
-    if (trouble.kind == ErrorKind::interrupted) ranks_->explain_interruption();
-    if (!cluster.agreed_to_fail() && !cluster.transport().failure()) {
-      cluster.transport().abort(
-          {trouble.kind, cluster.rank(), fmt::format("rank {}: {}", cluster.rank(), trouble.text)});
-      ranks_->explain_interruption();
+  /// After an error: nobody must wait for this rank, and a rank that is lost must not be waited for.
+  void end_with_others() {
+    Cluster& cluster = ranks_->cluster();
+    if (cluster.agreed_to_fail()) return;
+    try {
+      if (!cluster.transport().failure()) {
+        const Trouble trouble = trouble_of_current_exception();
+        ranks_->abort({trouble.kind, cluster.rank(), fmt::format("rank {}: {}", cluster.rank(), trouble.text)});
+      }
+      throw;
+    } catch (const Error& error) {
+      sinks_.clear();
+      ranks_->leave_after(error);
     }
-    if (cluster.transport().failure()) throw;
-  } catch (const Error& error) {
-    sinks_.clear();
-    ranks_->leave_after(error);
   }
-}
 
-std::function<void(const std::string&)> notice() const {
-  return [quiet = options_.verbosity < 0](const std::string& text) {
-    if (!quiet && speaks_of_errors()) fmt::print(stderr, "sparse-run: {}\n", text);
-  };
-}
-void print(const std::string& text) const {
-  if (!quiet_stdout_) std::fputs(text.c_str(), stdout);
-}
-void chat(const std::string& text) const {
-  if (options_.verbosity > 0) fmt::print(stderr, "sparse-run: {}\n", text);
-}
-/// Errors of the session name nodes; the file is added here.
-template <class Body>
-decltype(auto) in_model(Body&& body) const {
-  return with_context([&] { return options_.model; }, std::forward<Body>(body));
-}
-
-void load() {
-  const auto start = Clock::now();
-  limits_ = options_.untrusted ? ImportLimits::untrusted() : ImportLimits();
-  SessionOptions session_options;
-  session_options.threads = options_.threads;
-  session_options.seed = options_.seed;
-  session_options.passes.disabled.insert(options_.disabled_passes.begin(), options_.disabled_passes.end());
-  session_options.memory_limit = memory_limit_;
-  with_context([] { return "--disable-pass"; }, [&] { check_pass_names(session_options.passes.disabled); });
-  report_.machine = discover_machine();
-  if (session_options.threads == 0) session_options.threads = threads_per_rank(report_.machine.cores);
-  const auto devices = open_devices(options_, report_.machine);
-
-  const Model model = load_model(options_.model, limits_);
-  check_interruption();
-  const std::string hash = model.hash;
-  in_model([&] {
-    check_operators(*model.graph);
-    session_.emplace(
-        model.graph, devices, std::make_shared<reference::ReferenceEvaluator>(),
-        [hash](const Graph& graph) { return single_device_plan(graph, "cpu", hash); }, session_options);
-  });
-  report_.model_file = options_.model;
-  report_.model_hash = hash;
-  report_.inputs = session_->inputs();
-  report_.outputs = session_->outputs();
-  report_.threads = session_->options().threads;
-  report_.seed = options_.seed;
-  report_.load_passes = session_->load_passes();
-  report_.load_s = seconds_since(start);
-  chat(fmt::format("{}: loaded in {:.3f} s, {} nodes after {} passes", options_.model, report_.load_s,
-                   session_->graph()->nodes().size(), report_.load_passes.size()));
-}
-
-void compile() {
-  check_interruption();
-  const auto start = Clock::now();
-  std::vector<Type> types;
-  for (const Value& value : inputs_.first_request()) types.push_back(Type::of(value));
-  report_.compiled = in_model([&] { return session_->prepare(types); });
-  report_.compile_s = seconds_since(start);
-  chat(fmt::format("{}: compiled for {} in {:.3f} s", options_.model, report_.compiled->signature, report_.compile_s));
-  if (options_.explain) print(explain_text(*report_.compiled));
-  if (options_.dry_run) print(plan_text(*report_.compiled));
-  if (!options_.plan_out.empty()) {
-    const CompileReport& compiled = *report_.compiled;
-    write_text(options_.plan_out, options_.plan_out.ends_with(".dot") ? plan_to_dot(compiled.plan, *compiled.graph)
-                                                                      : plan_to_json(compiled.plan, *compiled.graph));
+  std::function<void(const std::string&)> notice() const {
+    return [quiet = options_.verbosity < 0](const std::string& text) {
+      if (!quiet && speaks_of_errors()) fmt::print(stderr, "sparse-run: {}\n", text);
+    };
   }
-}
-
-/// Where results go. They stay here, because comparisons are asked for later.
-const std::vector<std::unique_ptr<ResultSink>>& make_sinks() {
-  std::vector<std::unique_ptr<ResultSink>>& sinks = sinks_;
-  if (!options_.output.empty()) {
-    sinks.push_back(std::make_unique<NpzResults>(options_.output, session_->outputs()));
+  void print(const std::string& text) const {
+    if (!quiet_stdout_) std::fputs(text.c_str(), stdout);
   }
-  if (!options_.expect.empty()) {
-    auto sink = std::make_unique<ExpectedResults>(options_.expect, session_->outputs(),
-                                                  Tolerance{options_.rtol, options_.atol}, memory_limit_);
-    expected_ = sink.get();
-    sinks.push_back(std::move(sink));
+  void chat(const std::string& text) const {
+    if (options_.verbosity > 0) fmt::print(stderr, "sparse-run: {}\n", text);
   }
-  if (sinks.empty() && !quiet_stdout_) sinks.push_back(std::make_unique<SummaryResults>(session_->outputs()));
-  return sinks;
-}
-
-void take_comparisons() {
-  if (expected_ == nullptr) return;
-  report_.comparisons.insert(report_.comparisons.end(), expected_->comparisons().begin(),
-                             expected_->comparisons().end());
-}
-
-void run() {
-  const auto& sinks = make_sinks();
-  const auto start = Clock::now();
-  if (inputs_.batching.is_job) {
-    run_as_job(sinks);
-  } else {
-    const auto outputs = in_model([&] { return session_->run(inputs_.first_request(), run_options_); });
-    const std::int64_t rows = inputs_.rows_per_request();
-    for (const auto& sink : sinks) sink->take(0, rows, rows, outputs);
+  /// Errors of the session name nodes; the file is added here.
+  template <class Body>
+  decltype(auto) in_model(Body&& body) const {
+    return with_context([&] { return options_.model; }, std::forward<Body>(body));
   }
-  check_interruption();
-  for (const auto& sink : sinks) sink->finish();
-  if (inputs_.batching.is_job) {
-    report_.job->seconds = seconds_since(start);
-    const double rate = static_cast<double>(report_.job->rows) / report_.job->seconds;
-    notice()(fmt::format("{} rows in {}, {:.5g} rows/s", format_count(static_cast<double>(report_.job->rows)),
-                         format_seconds(report_.job->seconds), rate));
+
+  void load() {
+    const auto start = Clock::now();
+    limits_ = options_.untrusted ? ImportLimits::untrusted() : ImportLimits();
+    SessionOptions session_options;
+    session_options.threads = options_.threads;
+    session_options.seed = options_.seed;
+    session_options.passes.disabled.insert(options_.disabled_passes.begin(), options_.disabled_passes.end());
+    session_options.memory_limit = memory_limit_;
+    with_context([] { return "--disable-pass"; }, [&] { check_pass_names(session_options.passes.disabled); });
+    report_.machine = discover_machine();
+    if (session_options.threads == 0) session_options.threads = threads_per_rank(report_.machine.cores);
+    const auto devices = open_devices(options_, report_.machine);
+
+    const Model model = load_model(options_.model, limits_);
+    check_interruption();
+    const std::string hash = model.hash;
+    in_model([&] {
+      check_operators(*model.graph);
+      session_.emplace(
+          model.graph, devices, std::make_shared<reference::ReferenceEvaluator>(),
+          [hash](const Graph& graph) { return single_device_plan(graph, "cpu", hash); }, session_options);
+    });
+    report_.model_file = options_.model;
+    report_.model_hash = hash;
+    report_.inputs = session_->inputs();
+    report_.outputs = session_->outputs();
+    report_.threads = session_->options().threads;
+    report_.seed = options_.seed;
+    report_.load_passes = session_->load_passes();
+    report_.load_s = seconds_since(start);
+    chat(fmt::format("{}: loaded in {:.3f} s, {} nodes after {} passes", options_.model, report_.load_s,
+                     session_->graph()->nodes().size(), report_.load_passes.size()));
   }
-  take_comparisons();
-}
 
-void run_as_job(const std::vector<std::unique_ptr<ResultSink>>& sinks) {
-  const Batching& batching = inputs_.batching;
-  JobOptions job;
-  job.micro_batch = batching.micro_batch;
-  job.pad_last = batching.pad_last;
-  job.in_flight = options_.streams.value_or(std::min(kJobRequestsInFlight, report_.threads));
-  job.cancelled = run_options_.cancelled;
-  job.trace = run_options_.trace;
-  report_.job = JobReport{batching.rows, batching.micro_batch, job.in_flight, 0};
-  Progress progress(options_.verbosity < 0);
-  run_job(
-      [&](std::span<const Value> request) { return in_model([&] { return session_->run(request, run_options_); }); },
-      inputs_.inputs, job,
-      [&](std::int64_t first, std::int64_t count, const std::vector<Value>& outputs) {
-        for (const auto& sink : sinks) sink->take(first, count, batching.rows, outputs);
-        inputs_.release_rows(first, count);
-      },
-      [&](std::int64_t done, std::int64_t total) { progress.update(done, total); });
-  progress.finish();
-}
-
-void run_data_sets() {
-  const auto comparisons = in_model([&] {
-    return run_test_data(*session_, options_.test_data, {options_.rtol, options_.atol}, limits_, run_options_);
-  });
-  report_.comparisons.insert(report_.comparisons.end(), comparisons.begin(), comparisons.end());
-}
-
-void benchmark() {
-  report_.benchmark = in_model([&] {
-    return run_benchmark(*session_, inputs_.first_request(), inputs_.rows_per_request(), options_, run_options_);
-  });
-  print(benchmark_text(report_));
-  const std::string warning = noise_warning(report_.benchmark->latency_ms);
-  if (!warning.empty()) notice()(warning);
-}
-
-void profile() {
-  report_.profile =
-      in_model([&] { return profile_request(*session_, inputs_.first_request(), *report_.compiled, run_options_); });
-  if (!options_.profile) return;
-  report_.limits = measure_machine_limits(report_.threads);
-  print(profile_text(*report_.compiled, *report_.profile, *report_.limits));
-}
-
-void finish() {
-  if (trace_) {
-    std::ostringstream text;
-    trace_->write(text);
-    write_text(options_.trace, text.str());
+  void compile() {
+    check_interruption();
+    const auto start = Clock::now();
+    std::vector<Type> types;
+    for (const Value& value : inputs_.first_request()) types.push_back(Type::of(value));
+    report_.compiled = in_model([&] { return session_->prepare(types); });
+    report_.compile_s = seconds_since(start);
+    chat(
+        fmt::format("{}: compiled for {} in {:.3f} s", options_.model, report_.compiled->signature, report_.compile_s));
+    if (options_.explain) print(explain_text(*report_.compiled));
+    if (options_.dry_run) print(plan_text(*report_.compiled));
+    if (!options_.plan_out.empty()) {
+      const CompileReport& compiled = *report_.compiled;
+      write_text(options_.plan_out, options_.plan_out.ends_with(".dot") ? plan_to_dot(compiled.plan, *compiled.graph)
+                                                                        : plan_to_json(compiled.plan, *compiled.graph));
+    }
   }
-  if (options_.json == "-") {
-    std::fputs(report_json(report_).c_str(), stdout);
-  } else if (!options_.json.empty()) {
-    write_text(options_.json, report_json(report_));
-  }
-  if (!report_.comparisons.empty()) report_comparisons(report_.comparisons, quiet_stdout_);
-}
 
-const Options& options_;
-std::unique_ptr<Ranks> ranks_;  // null when this process runs alone; goes last
-bool quiet_stdout_;
-std::uint64_t memory_limit_;
-ImportLimits limits_;
-std::optional<Trace> trace_;
-RunOptions run_options_;
-std::optional<Session> session_;
-GatheredInputs inputs_;
-std::vector<std::unique_ptr<ResultSink>> sinks_;
-ExpectedResults* expected_ = nullptr;  // one of the sinks
-RunReport report_;
+  /// Where results go. They stay here, because comparisons are asked for later.
+  const std::vector<std::unique_ptr<ResultSink>>& make_sinks() {
+    std::vector<std::unique_ptr<ResultSink>>& sinks = sinks_;
+    if (!options_.output.empty()) {
+      sinks.push_back(std::make_unique<NpzResults>(options_.output, session_->outputs()));
+    }
+    if (!options_.expect.empty()) {
+      auto sink = std::make_unique<ExpectedResults>(options_.expect, session_->outputs(),
+                                                    Tolerance{options_.rtol, options_.atol}, memory_limit_);
+      expected_ = sink.get();
+      sinks.push_back(std::move(sink));
+    }
+    if (sinks.empty() && !quiet_stdout_) sinks.push_back(std::make_unique<SummaryResults>(session_->outputs()));
+    return sinks;
+  }
+
+  void take_comparisons() {
+    if (expected_ == nullptr) return;
+    report_.comparisons.insert(report_.comparisons.end(), expected_->comparisons().begin(),
+                               expected_->comparisons().end());
+  }
+
+  void run() {
+    const auto& sinks = make_sinks();
+    const auto start = Clock::now();
+    if (inputs_.batching.is_job) {
+      run_as_job(sinks);
+    } else {
+      const auto outputs = in_model([&] { return session_->run(inputs_.first_request(), run_options_); });
+      const std::int64_t rows = inputs_.rows_per_request();
+      for (const auto& sink : sinks) sink->take(0, rows, rows, outputs);
+    }
+    check_interruption();
+    for (const auto& sink : sinks) sink->finish();
+    if (inputs_.batching.is_job) {
+      report_.job->seconds = seconds_since(start);
+      const double rate = static_cast<double>(report_.job->rows) / report_.job->seconds;
+      notice()(fmt::format("{} rows in {}, {:.5g} rows/s", format_count(static_cast<double>(report_.job->rows)),
+                           format_seconds(report_.job->seconds), rate));
+    }
+    take_comparisons();
+  }
+
+  void run_as_job(const std::vector<std::unique_ptr<ResultSink>>& sinks) {
+    const Batching& batching = inputs_.batching;
+    JobOptions job;
+    job.micro_batch = batching.micro_batch;
+    job.pad_last = batching.pad_last;
+    job.in_flight = options_.streams.value_or(std::min(kJobRequestsInFlight, report_.threads));
+    job.cancelled = run_options_.cancelled;
+    job.trace = run_options_.trace;
+    report_.job = JobReport{batching.rows, batching.micro_batch, job.in_flight, 0};
+    Progress progress(options_.verbosity < 0);
+    run_job(
+        [&](std::span<const Value> request) { return in_model([&] { return session_->run(request, run_options_); }); },
+        inputs_.inputs, job,
+        [&](std::int64_t first, std::int64_t count, const std::vector<Value>& outputs) {
+          for (const auto& sink : sinks) sink->take(first, count, batching.rows, outputs);
+          inputs_.release_rows(first, count);
+        },
+        [&](std::int64_t done, std::int64_t total) { progress.update(done, total); });
+    progress.finish();
+  }
+
+  void run_data_sets() {
+    const auto comparisons = in_model([&] {
+      return run_test_data(*session_, options_.test_data, {options_.rtol, options_.atol}, limits_, run_options_);
+    });
+    report_.comparisons.insert(report_.comparisons.end(), comparisons.begin(), comparisons.end());
+  }
+
+  void benchmark() {
+    report_.benchmark = in_model([&] {
+      return run_benchmark(*session_, inputs_.first_request(), inputs_.rows_per_request(), options_, run_options_);
+    });
+    print(benchmark_text(report_));
+    const std::string warning = noise_warning(report_.benchmark->latency_ms);
+    if (!warning.empty()) notice()(warning);
+  }
+
+  void profile() {
+    report_.profile =
+        in_model([&] { return profile_request(*session_, inputs_.first_request(), *report_.compiled, run_options_); });
+    if (!options_.profile) return;
+    report_.limits = measure_machine_limits(report_.threads);
+    print(profile_text(*report_.compiled, *report_.profile, *report_.limits));
+  }
+
+  void finish() {
+    if (trace_) {
+      std::ostringstream text;
+      trace_->write(text);
+      write_text(options_.trace, text.str());
+    }
+    if (options_.json == "-") {
+      std::fputs(report_json(report_).c_str(), stdout);
+    } else if (!options_.json.empty()) {
+      write_text(options_.json, report_json(report_));
+    }
+    if (!report_.comparisons.empty()) report_comparisons(report_.comparisons, quiet_stdout_);
+  }
+
+  const Options& options_;
+  std::unique_ptr<Ranks> ranks_;  // null when this process runs alone; goes last
+  bool quiet_stdout_;
+  std::uint64_t memory_limit_;
+  ImportLimits limits_;
+  std::optional<Trace> trace_;
+  RunOptions run_options_;
+  std::optional<Session> session_;
+  GatheredInputs inputs_;
+  std::vector<std::unique_ptr<ResultSink>> sinks_;
+  ExpectedResults* expected_ = nullptr;  // one of the sinks
+  RunReport report_;
 };  // namespace sparse_run::cli
 
 }  // namespace

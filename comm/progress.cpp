@@ -20,7 +20,7 @@ constexpr int kPing = -3;
 /// A peer is lost after this share of the deadline: what is left is for telling the others and ending.
 constexpr double kSilentShare = 0.75;
 constexpr double kHeartbeatsPerDeadline = 8;
-constexpr double kAbortFlushSeconds = 0.3;
+constexpr double kAbortFlushSeconds = 0.1;
 constexpr int kRoundsBeforePause = 16;
 constexpr double kFirstPauseUs = 20;
 constexpr double kPauseGrowth = 1.2;
