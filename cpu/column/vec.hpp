@@ -14,6 +14,8 @@
 //   lanes(n)                  mask of the first n lanes, 0 ≤ n ≤ width
 //   lanes(begin, end)         mask of lanes [begin, end)
 //   lanes_of(bits)            mask of the lanes whose bit is set
+//   expand_load(p, m)         lanes of m get consecutive floats from p, the others 0
+//   compress_store(p, x, m)   lanes of m to consecutive floats at p; neither touches more than m has lanes
 //   load/store, load(p, m)/store(p, x, m)   unaligned; masked forms touch no memory outside the mask, load gives 0
 //   there merge(x, p, m)            x with the lanes of m loaded from p merge_stride2(x, p, m)    x with lane l of m
 //   loaded from p[2 l] min(a, x), max(a, x)      x where either is NaN
@@ -43,6 +45,10 @@ struct Avx512 {
   SPARSE_RUN_INLINE void store(float* p, F x) { _mm512_storeu_ps(p, x); }
   SPARSE_RUN_INLINE void store(float* p, F x, Mask m) { _mm512_mask_storeu_ps(p, m, x); }
   SPARSE_RUN_INLINE F merge(F x, const float* p, Mask m) { return _mm512_mask_loadu_ps(x, m, p); }
+  SPARSE_RUN_INLINE F expand_load(const float* p, Mask m) { return _mm512_maskz_expandloadu_ps(m, p); }
+  SPARSE_RUN_INLINE void compress_store(float* p, F x, Mask m) {  // the form that stores by itself is far slower
+    store(p, _mm512_maskz_compress_ps(m, x), lanes(__builtin_popcount(m)));
+  }
   SPARSE_RUN_INLINE F load_stride2(const float* p) {
     const __m512i places = _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 14, 12, 10, 8, 6, 4, 2, 0);
     return _mm512_permutex2var_ps(_mm512_loadu_ps(p), places, _mm512_loadu_ps(p + 15));
@@ -131,6 +137,17 @@ struct Avx2 {
   SPARSE_RUN_INLINE void store(float* p, F x, Mask m) { _mm256_maskstore_ps(p, m, x); }
   SPARSE_RUN_INLINE F merge(F x, const float* p, Mask m) {
     return _mm256_blendv_ps(x, _mm256_maskload_ps(p, m), _mm256_castsi256_ps(m));
+  }
+  SPARSE_RUN_INLINE unsigned bits(Mask m) { return static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(m))); }
+  SPARSE_RUN_INLINE F expand_load(const float* p, Mask m) {
+    alignas(32) float value[8] = {};
+    for (unsigned left = bits(m); left != 0; left &= left - 1) value[__builtin_ctz(left)] = *p++;
+    return _mm256_load_ps(value);
+  }
+  SPARSE_RUN_INLINE void compress_store(float* p, F x, Mask m) {
+    alignas(32) float value[8];
+    _mm256_store_ps(value, x);
+    for (unsigned left = bits(m); left != 0; left &= left - 1) *p++ = value[__builtin_ctz(left)];
   }
   SPARSE_RUN_INLINE F load_stride2(const float* p) {
     const __m256 mixed = _mm256_shuffle_ps(_mm256_loadu_ps(p), _mm256_loadu_ps(p + 7), _MM_SHUFFLE(3, 1, 2, 0));
@@ -223,6 +240,18 @@ struct Portable {
       if (m >> i & 1u) x[i] = p[i];
     }
     return x;
+  }
+  SPARSE_RUN_INLINE F expand_load(const float* p, Mask m) {
+    F x{};
+    for (int i = 0; i < width; ++i) {
+      if (m >> i & 1u) x[i] = *p++;
+    }
+    return x;
+  }
+  SPARSE_RUN_INLINE void compress_store(float* p, F x, Mask m) {
+    for (int i = 0; i < width; ++i) {
+      if (m >> i & 1u) *p++ = x[i];
+    }
   }
   SPARSE_RUN_INLINE F load_stride2(const float* p) { return F{p[0], p[2], p[4], p[6]}; }
   SPARSE_RUN_INLINE F gather(const float* p, const std::uint16_t* at) {

@@ -6,6 +6,7 @@
 #include "cpu/kernel_table.hpp"
 #include "cpu/kernels/convolution.hpp"
 #include "cpu/kernels/sparsity_threshold.hpp"
+#include "cpu/kernels/split.hpp"
 #include "cpu/parallel.hpp"
 #include "cpu/sparse/columns.hpp"
 
@@ -13,37 +14,43 @@ namespace sparse_run::cpu {
 
 namespace {
 
-/// "4x128": vectors of a block, rows of a panel.
-std::string variant_name(const SparseVariant& variant) { return fmt::format("{}x{}", variant.vectors, variant.k_tile); }
-
-std::vector<SparseVariant> sparse_variants(const Convolution& conv, const NodeView& view) {
-  return SparseColumns::candidates(view.zeros(1), conv.k(), static_cast<std::size_t>(conv.window.taps()),
-                                   static_cast<std::size_t>(conv.window.lanes()));
+/// "4x128": vectors of a block, columns of a tile; "s" where strips are read.
+std::string variant_name(const SparseVariant& variant) {
+  return fmt::format("{}x{}{}", variant.vectors, variant.k_tile, variant.strip ? "s" : "");
 }
 
-/// Tasks are (image, group, row slice, lane slice). Lanes are cut first; rows only when the lanes are too few to feed
-/// the threads, each slice a matrix of its own.
+std::vector<SparseVariant> sparse_variants(const Convolution& conv, const NodeView& view) {
+  return SparseColumns::candidates(view.zeros(1), conv.k(), conv.window);
+}
+
+/// Tasks are (image, group, lane slice, row slice): a thread that goes on to the next task mostly stays at its lanes,
+/// which are the ones it wrote in the layer before.
 class SparseConvStep final : public Step {
  public:
+  /// `weights` has the rows of all groups.
   SparseConvStep(const Convolution& conv, const Csr& weights, const SparseVariant& variant, int threads)
       : conv_(conv), nnz_(weights.nnz()) {
-    const auto lanes = static_cast<std::int64_t>(conv.window.lanes());
-    const std::int64_t wanted = threads == 1 ? 1 : 4 * threads;
-    const std::int64_t per_matrix = (wanted + conv.images * conv.groups - 1) / (conv.images * conv.groups);
-    const auto step = static_cast<std::int64_t>(variant.vectors) * column_kernels(active_isa()).width;
-    const std::int64_t blocks = (lanes + step - 1) / step;
-    const std::int64_t lane_slices = std::clamp<std::int64_t>(per_matrix, 1, blocks);
-    lane_slice_ = (blocks + lane_slices - 1) / lane_slices * step;
-    const std::int64_t lane_count = (lanes + lane_slice_ - 1) / lane_slice_;
-    row_slices_ = std::clamp<std::int64_t>((per_matrix + lane_count - 1) / lane_count, 1,
-                                           std::max<std::int64_t>(1, conv.out_channels / 16));
-    row_slice_ = (conv.out_channels + row_slices_ - 1) / row_slices_;
-    row_slices_ = (conv.out_channels + row_slice_ - 1) / row_slice_;
+    const auto width = static_cast<std::size_t>(column_kernels(active_isa()).width);
+    const std::size_t step = static_cast<std::size_t>(variant.vectors) * width;
+    const auto out_width = static_cast<std::size_t>(conv.window.out_width), lanes = conv.window.lanes();
+    const auto layout = variant.strip ? StripLayout::of(conv.window, step, width) : std::nullopt;
+    const std::size_t pitch = layout ? static_cast<std::size_t>(layout->pitch) : out_width;
+    const std::size_t flat = lanes / out_width * pitch;  // lanes as the kernel counts them
+    const Split split = split_product(conv.images * conv.groups, conv.out_channels, static_cast<std::int64_t>(flat),
+                                      threads, cost(weights, conv, variant, layout, step, width));
+    for (std::int64_t i = 0; i < split.lane_slices; ++i) {
+      const auto begin = static_cast<std::size_t>(i * split.lane_slice);
+      lane_bounds_.push_back(begin / pitch * out_width + std::min(begin % pitch, out_width));
+    }
+    lane_bounds_.push_back(lanes);
+    row_slices_ = split.row_slices;
     for (std::int64_t group = 0; group < conv.groups; ++group) {
-      for (std::int64_t row = 0; row < conv.out_channels; row += row_slice_) {
-        const std::int64_t first = group * conv.out_channels + row;
-        const std::int64_t last = group * conv.out_channels + std::min(row + row_slice_, conv.out_channels);
-        weights_.emplace_back(weights.slice_rows(static_cast<std::size_t>(first), static_cast<std::size_t>(last)), variant);
+      const auto rows = static_cast<std::size_t>(conv.out_channels), from = static_cast<std::size_t>(group) * rows;
+      const Csr all = weights.slice_rows(from, from + rows);
+      const std::vector<std::size_t> bounds = all.balanced_rows(static_cast<std::size_t>(row_slices_));
+      for (std::size_t i = 0; i + 1 < bounds.size(); ++i) {
+        weights_.emplace_back(all.slice_rows(bounds[i], bounds[i + 1]), variant, active_isa(), &conv_.window);
+        row_begin_.push_back(static_cast<std::int64_t>(bounds[i]));
       }
     }
   }
@@ -64,32 +71,50 @@ class SparseConvStep final : public Step {
     const float* bias = conv_.bias ? arguments.in<float>(2) : nullptr;
     const float* residual = conv_.residual ? arguments.in<float>(3) : nullptr;
     auto* y = arguments.out<float>(0);
-    const auto lanes = static_cast<std::int64_t>(conv_.window.lanes());
-    const std::int64_t lane_count = (lanes + lane_slice_ - 1) / lane_slice_;
+    const auto lane_count = static_cast<std::int64_t>(lane_bounds_.size()) - 1;
     parallel_tasks(conv_.images * conv_.groups * row_slices_ * lane_count, [&](std::int64_t task) {
-      const std::int64_t lane = task % lane_count * lane_slice_;
-      const std::int64_t slice = task / lane_count % row_slices_;
+      const std::int64_t slice = task % row_slices_;
+      const auto lane_slice = static_cast<std::size_t>(task / row_slices_ % lane_count);
       const std::int64_t matrix = task / (lane_count * row_slices_);  // image · groups + group
       const std::int64_t group = matrix % conv_.groups;
-      const std::int64_t at = (matrix * conv_.out_channels + slice * row_slice_) * conv_.out_plane + lane;
+      const auto own = static_cast<std::size_t>(group * row_slices_ + slice);
+      const std::int64_t row = row_begin_[own];
+      const std::int64_t at =
+          (matrix * conv_.out_channels + row) * conv_.out_plane + static_cast<std::int64_t>(lane_bounds_[lane_slice]);
       Epilogue epilogue;
-      epilogue.bias = bias == nullptr ? nullptr : bias + group * conv_.out_channels + slice * row_slice_;
+      epilogue.bias = bias == nullptr ? nullptr : bias + group * conv_.out_channels + row;
       epilogue.residual = residual == nullptr ? nullptr : residual + at;
       epilogue.residual_stride = static_cast<std::size_t>(conv_.out_plane);
       epilogue.activation = conv_.activation;
-      weights_[static_cast<std::size_t>(group * row_slices_ + slice)].run(
-          ColumnInput::windowed(x + matrix * conv_.in_channels * conv_.in_plane, conv_.window),
-          static_cast<std::size_t>(lane), static_cast<std::size_t>(std::min(lane + lane_slice_, lanes)), y + at,
-          static_cast<std::size_t>(conv_.out_plane), epilogue);
+      weights_[own].run(ColumnInput::windowed(x + matrix * conv_.in_channels * conv_.in_plane, conv_.window),
+                        lane_bounds_[lane_slice], lane_bounds_[lane_slice + 1], y + at,
+                        static_cast<std::size_t>(conv_.out_plane), epilogue);
     });
   }
 
  private:
+  /// Collecting a vector of the operand costs about as much as two entries of a row.
+  static SplitCost cost(const Csr& weights, const Convolution& conv, const SparseVariant& variant,
+                        const std::optional<StripLayout>& layout, std::size_t step, std::size_t width) {
+    const double entries = std::max(1.0, static_cast<double>(weights.nnz()) / static_cast<double>(weights.rows));
+    double moved = static_cast<double>(conv.k());  // vectors of the operand per vector of the result
+    if (layout)
+      moved = static_cast<double>(conv.in_channels * static_cast<std::int64_t>(layout->channel_floats)) /
+              static_cast<double>(step);
+    if (!layout && conv.window.stride_width > 1) moved *= 2;
+    SplitCost cost;
+    cost.tile_lanes = variant.vectors * static_cast<std::int64_t>(width);
+    cost.vector_lanes = static_cast<std::int64_t>(width);
+    cost.row_step = 2;
+    cost.collect_rows = 2 * moved / entries;
+    return cost;
+  }
+
   Convolution conv_;
-  std::vector<SparseColumns> weights_;  ///< [group][row slice]
+  std::vector<SparseColumns> weights_;   ///< [group][row slice]
+  std::vector<std::int64_t> row_begin_;  ///< the same
+  std::vector<std::size_t> lane_bounds_;
   std::size_t nnz_;
-  std::int64_t lane_slice_ = 0;
-  std::int64_t row_slice_ = 0;
   std::int64_t row_slices_ = 0;
 };
 

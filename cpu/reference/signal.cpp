@@ -100,6 +100,7 @@ void dft(Context& context) {
 void stft(Context& context) {
   const Tensor& signal = context.input(0);
   const Shape& shape = signal.shape();
+  const std::int64_t parts = signal.rank() == 3 ? shape[2] : 1;
   const std::vector<double> x = to_doubles(signal);
   const std::int64_t step = scalar_at(context, 1);
   const std::vector<double> window = context.has_input(2) ? to_doubles(context.input(2)) : std::vector<double>{};
@@ -111,8 +112,8 @@ void stft(Context& context) {
   for (std::int64_t b = 0; b < shape[0]; ++b) {
     for (std::int64_t f = 0; f < output.dim(1); ++f) {
       for (std::int64_t n = 0; n < frame; ++n) {
-        const auto at = static_cast<std::size_t>((b * shape[1] + f * step + n) * shape[2]);
-        const Complex value(x[at], shape[2] == 2 ? x[at + 1] : 0);
+        const auto at = static_cast<std::size_t>((b * shape[1] + f * step + n) * parts);
+        const Complex value(x[at], parts == 2 ? x[at + 1] : 0);
         line[static_cast<std::size_t>(n)] = value * (window.empty() ? 1.0 : window[static_cast<std::size_t>(n)]);
       }
       const auto result = fourier(line.data(), frame, 1, -1);

@@ -63,6 +63,21 @@ TEST(Stft, frames_step_over_the_signal) {
               ElementsAre(21, 0, -19, testing::FloatNear(0, 1e-5F), 43, 0, -37, testing::FloatNear(0, 1e-5F)));
 }
 
+TEST(Stft, a_real_signal_may_lack_the_last_dimension) {
+  const auto y = run_one(
+      "STFT", 17, {},
+      {Tensor::of<float>({1, 4}, {1, 2, 3, 4}), Tensor::scalar<std::int64_t>(2), Tensor::of<float>({2}, {1, 10})});
+  EXPECT_EQ(y[0].tensor.shape(), Shape({1, 2, 2, 2}));
+  EXPECT_EQ(elements<float>(y[0])[0], 21);
+  EXPECT_EQ(elements<float>(y[0])[4], 43);
+  EXPECT_EQ(kind_thrown([] {
+              run_one("STFT", 17, {},
+                      {Tensor::of<float>({4}, {1, 2, 3, 4}), Tensor::scalar<std::int64_t>(2),
+                       Tensor::of<float>({2}, {1, 10})});
+            }),
+            ErrorKind::model);
+}
+
 TEST(Windows, periodic_and_symmetric) {
   const auto near = [](float value) { return testing::FloatNear(value, 1e-6F); };
   const auto window = [](std::string op, std::int64_t periodic) {

@@ -8,10 +8,17 @@
 
 namespace sparse_run::cpu {
 
-SparseColumns::SparseColumns(const Csr& weights, SparseVariant variant, Isa isa)
+SparseColumns::SparseColumns(const Csr& weights, SparseVariant variant, Isa isa, const Window* window)
     : rows_(weights.rows), k_(weights.columns), nnz_(weights.nnz()), variant_(variant), kernels_(&sparse_kernels(isa)) {
-  require(variant.vectors >= 1 && variant.vectors <= kSparseVectors && variant.k_tile >= 1 &&
-              (variant.k_tile + 1) * lane_step() <= kSparsePanelFloats,
+  require(variant.vectors >= 1 && variant.vectors <= kSparseVectors && variant.k_tile >= 1,
+          "SparseColumns: variant outside its bounds");
+  if (variant.strip) {
+    require(window != nullptr, "SparseColumns: a strip variant needs its window");
+    strip_ = StripLayout::of(*window, lane_step(), static_cast<std::size_t>(kernels_->width));
+    require(strip_ && variant.k_tile % strip_->tap_at.size() == 0 && k_ % strip_->tap_at.size() == 0,
+            "SparseColumns: the window cannot be read by strips");
+  }
+  require(panel_floats(variant.k_tile) + lane_step() <= kSparsePanelFloats,
           "SparseColumns: variant outside its bounds");
   std::vector<bool> used(k_ / variant.k_tile + 1);
   for (const std::uint32_t column : weights.column) used[column / variant.k_tile] = true;
@@ -31,6 +38,11 @@ SparseColumns::SparseColumns(const Csr& weights, SparseVariant variant, Isa isa)
   if (nnz_ == 0) tiles_.front().k_end = tiles_.front().k_begin;  // nothing to collect
 }
 
+/// Room that the rows of X for so many columns of W take, the row of zeros not counted.
+std::size_t SparseColumns::panel_floats(std::size_t columns) const noexcept {
+  return strip_ ? columns / strip_->tap_at.size() * strip_->channel_floats : columns * lane_step();
+}
+
 void SparseColumns::add_tile(const Csr& weights, std::size_t k_begin, std::size_t k_end, bool every_row,
                              std::vector<std::size_t>& next) {
   std::vector<std::size_t> count(rows_);
@@ -44,9 +56,12 @@ void SparseColumns::add_tile(const Csr& weights, std::size_t k_begin, std::size_
   std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return count[a] > count[b]; });
   if (order.size() % 2 != 0) order.push_back(order.back());  // a row paired with itself computes the same twice
 
-  SparseTile tile{k_begin, k_end, steps_.size(), row_list_.size(), runs_.size(), 0};
-  const std::size_t pitch = lane_step();
-  const auto zeros = static_cast<std::uint16_t>((k_end - k_begin) * pitch);
+  SparseTile tile{k_begin, k_end, steps_.size(), row_list_.size(), runs_.size(), 0, panel_floats(k_end - k_begin)};
+  std::vector<std::uint16_t> place(k_end - k_begin);  // of each column's row of X in the panel
+  for (std::size_t k = 0; k < place.size(); ++k) {
+    place[k] = static_cast<std::uint16_t>(panel_floats(k) + (strip_ ? strip_->tap_at[k % strip_->tap_at.size()] : 0));
+  }
+  const auto zeros = static_cast<std::uint16_t>(tile.zeros);
   for (std::size_t i = 0; i < order.size(); i += 2) {
     const std::size_t steps = count[order[i]];
     for (std::size_t s = 0; s < steps; ++s) {
@@ -55,7 +70,7 @@ void SparseColumns::add_tile(const Csr& weights, std::size_t k_begin, std::size_
         const std::uint32_t row = order[i + p];
         const bool filled = s < count[row];
         const std::size_t entry = next[row] + s;
-        step.at[p] = filled ? static_cast<std::uint16_t>((weights.column[entry] - k_begin) * pitch) : zeros;
+        step.at[p] = filled ? place[weights.column[entry] - k_begin] : zeros;
         step.weight[p] = filled ? weights.value[entry] : 0.0f;
       }
       steps_.push_back(step);
@@ -72,14 +87,49 @@ void SparseColumns::add_tile(const Csr& weights, std::size_t k_begin, std::size_
   tiles_.push_back(tile);
 }
 
+namespace {
+
+/// Floats of a panel that leave room in the first-level cache (32 of 48 KiB) for results and weights.
+constexpr std::size_t kPanelAim = 8192;
+
+std::vector<std::size_t> blocks_worth_timing(double zeros) {
+  if (zeros >= 0.94) return {3, 4, 2};
+  if (zeros <= 0.72) return {6, 4, 5};
+  return {4, 6, 3};
+}
+
+void add_new(std::vector<SparseVariant>& list, const SparseVariant& variant) {
+  if (std::find(list.begin(), list.end(), variant) == list.end()) list.push_back(variant);
+}
+
+}  // namespace
+
+std::vector<SparseVariant> SparseColumns::candidates(double zeros, std::size_t k, const Window& window, Isa isa) {
+  const auto taps = static_cast<std::size_t>(window.taps());
+  const auto width = static_cast<std::size_t>(sparse_kernels(isa).width);
+  const std::size_t channels = k / taps;
+  std::vector<SparseVariant> list;
+  for (std::size_t block : blocks_worth_timing(zeros)) {
+    const std::size_t flat = (window.lanes() + width - 1) / width;  // more lanes than vectors here are of no use
+    block = std::min(block, std::max<std::size_t>(1, flat));
+    const auto layout = StripLayout::of(window, block * width, width);
+    if (!layout || channels == 0) continue;
+    const std::size_t most = std::min(kPanelAim, kSparsePanelFloats - block * width) / layout->channel_floats;
+    if (most == 0) continue;
+    const std::size_t tiles = (channels + most - 1) / most;
+    add_new(list, {static_cast<int>(block), (channels + tiles - 1) / tiles * taps, true});
+  }
+  for (const SparseVariant& variant : candidates(zeros, k, taps, window.lanes(), isa)) add_new(list, variant);
+  return list;
+}
+
 std::vector<SparseVariant> SparseColumns::candidates(double zeros, std::size_t k, std::size_t taps, std::size_t lanes,
                                                      Isa isa) {
   const auto width = static_cast<std::size_t>(sparse_kernels(isa).width);
   const std::size_t vectors = std::max<std::size_t>(1, (lanes + width - 1) / width);
-  // 32 KiB of panel leave room in the first-level cache for results and weights.
   const auto variant = [&](std::size_t block) {
     block = std::min({block, vectors, static_cast<std::size_t>(kSparseVectors)});
-    std::size_t k_tile = 8192 / (block * width);
+    std::size_t k_tile = kPanelAim / (block * width);
     k_tile = std::min(k_tile, kSparsePanelFloats / (block * width) - 1);
     if (taps > 1 && k_tile > taps) k_tile -= k_tile % taps;
     const std::size_t tiles = (k + k_tile - 1) / k_tile;
@@ -90,14 +140,8 @@ std::vector<SparseVariant> SparseColumns::candidates(double zeros, std::size_t k
     }
     return SparseVariant{static_cast<int>(block), std::max<std::size_t>(1, k_tile)};
   };
-  std::vector<std::size_t> blocks{4, 6, 3};
-  if (zeros >= 0.94) blocks = {3, 4, 2};
-  if (zeros <= 0.72) blocks = {6, 4, 5};
   std::vector<SparseVariant> list;
-  for (const std::size_t block : blocks) {
-    const SparseVariant candidate = variant(block);
-    if (std::find(list.begin(), list.end(), candidate) == list.end()) list.push_back(candidate);
-  }
+  for (const std::size_t block : blocks_worth_timing(zeros)) add_new(list, variant(block));
   return list;
 }
 
@@ -108,7 +152,13 @@ std::size_t SparseColumns::bytes() const noexcept {
 
 void SparseColumns::run(const ColumnInput& input, std::size_t lane_begin, std::size_t lane_end, float* y,
                         std::size_t y_stride, const Epilogue& epilogue) const noexcept {
-  const SparsePack pack{tiles_.data(), tiles_.size(), steps_.data(), row_list_.data(), runs_.data(), variant_.vectors};
+  const SparsePack pack{tiles_.data(),
+                        tiles_.size(),
+                        steps_.data(),
+                        row_list_.data(),
+                        runs_.data(),
+                        variant_.vectors,
+                        strip_ ? &*strip_ : nullptr};
   kernels_->columns(pack, input, lane_begin, lane_end, y, y_stride, epilogue);
 }
 

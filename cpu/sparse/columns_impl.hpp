@@ -6,6 +6,7 @@
 #include "cpu/column/activation_impl.hpp"
 #include "cpu/column/collect_impl.hpp"
 #include "cpu/sparse/kernels.hpp"
+#include "cpu/sparse/strip_impl.hpp"
 
 // Measured on an AVX-512 server core and not used, because one load per multiply-add is what bounds this loop: one row
 // at a time (8% slower at 70-80% zeros), four rows (3-6% slower), weights broadcast from a register (6% slower), sums
@@ -27,31 +28,43 @@ struct SparseCall {
   const float* residual;  // like y, or null
   std::size_t residual_stride;
   float low, high;
-  const Activation* curve;  // applied to finished rows when not null
-  bool first, last;         // K tile
-  int lanes;
-  typename V::Mask mask;  // of the last vector, when Partial
+  const Activation* curve;                 // applied to finished rows when not null
+  bool first, last;                        // K tile
+  int lanes;                               // results per row
+  typename V::Mask masks[kSparseVectors];  // lanes of each vector that are results
+  int starts[kSparseVectors];              // results before each vector
 };
 
-template <class V, int Vectors, bool Partial>
+/// Which lanes of a block are results.
+enum class SparseLanes {
+  whole,    ///< all
+  partial,  ///< all but the end of the last vector
+  cut,      ///< any: results lie one after the other in y
+};
+
+template <class V, int Vectors, SparseLanes Lanes>
 struct SparseRow {
   using F = typename V::F;
   SPARSE_RUN_INLINE F load(const SparseCall<V>& call, const float* p, int v) {
-    return Partial && v == Vectors - 1 ? V::load(p + v * V::width, call.mask) : V::load(p + v * V::width);
+    if constexpr (Lanes == SparseLanes::cut) return V::expand_load(p + call.starts[v], call.masks[v]);
+    if (Lanes == SparseLanes::partial && v == Vectors - 1) return V::load(p + v * V::width, call.masks[v]);
+    return V::load(p + v * V::width);
   }
   SPARSE_RUN_INLINE void store(const SparseCall<V>& call, float* p, int v, F x) {
-    if (Partial && v == Vectors - 1) {
-      V::store(p + v * V::width, x, call.mask);
+    if constexpr (Lanes == SparseLanes::cut) {
+      V::compress_store(p + call.starts[v], x, call.masks[v]);
+    } else if (Lanes == SparseLanes::partial && v == Vectors - 1) {
+      V::store(p + v * V::width, x, call.masks[v]);
     } else {
       V::store(p + v * V::width, x);
     }
   }
 };
 
-template <class V, int Vectors, bool Partial>
+template <class V, int Vectors, SparseLanes Lanes>
 [[gnu::noinline]] void sparse_tile(const SparseCall<V>& call) {
   using F = typename V::F;
-  using Row = SparseRow<V, Vectors, Partial>;
+  using Row = SparseRow<V, Vectors, Lanes>;
   const SparseStep* step = call.steps;
   const std::uint32_t* rows = call.rows;
   const float* panel = call.panel;
@@ -60,7 +73,10 @@ template <class V, int Vectors, bool Partial>
   const SparseRun* const runs_end = call.runs + call.run_count;
   for (const SparseRun* run = call.runs; run != runs_end; ++run) {
     const std::uint32_t steps = run->steps;
+    const std::size_t bytes = steps * sizeof(SparseStep);
     for (std::uint32_t pair = run->pairs; pair > 0; --pair, rows += 2) {
+      const char* const weights_ahead = reinterpret_cast<const char*>(step) + kSparseWeightsAhead;
+      for (std::size_t at = 0; at <= bytes; at += 64) __builtin_prefetch(weights_ahead + at);
 #pragma GCC unroll 2
       for (std::size_t p = 0; p < 2; ++p) {
         const float* ahead = y + rows[2 * kSparseLookahead + p] * y_stride;
@@ -124,63 +140,140 @@ template <class V, int Vectors, bool Partial>
   }
 }
 
-/// sparse_tile by [vectors - 1][partial].
+/// sparse_tile by [vectors - 1][lanes].
 template <class V>
 struct SparseTiles {
   using Kernel = void (*)(const SparseCall<V>&);
-  Kernel kernel[kSparseVectors][2];
+  Kernel kernel[kSparseVectors][3];
 
   template <int... Vectors>
   constexpr explicit SparseTiles(std::integer_sequence<int, Vectors...>)
-      : kernel{{sparse_tile<V, Vectors + 1, false>, sparse_tile<V, Vectors + 1, true>}...} {}
+      : kernel{{sparse_tile<V, Vectors + 1, SparseLanes::whole>, sparse_tile<V, Vectors + 1, SparseLanes::partial>,
+                sparse_tile<V, Vectors + 1, SparseLanes::cut>}...} {}
 };
 
-template <class V>
-void sparse_columns(const SparsePack& pack, const ColumnInput& input, std::size_t lane_begin, std::size_t lane_end,
-                    float* y, std::size_t y_stride, const Epilogue& epilogue) {
+/// All rows of one block: a tile of the input after the other.
+template <class V, class Collector>
+void sparse_block(const SparsePack& pack, const Collector& collector, SparseCall<V>& call, const Activation* curve,
+                  int vectors, SparseLanes lanes, float* panel) {
   static constexpr SparseTiles<V> tiles{std::make_integer_sequence<int, kSparseVectors>()};
-  alignas(64) float panel[kSparsePanelFloats];
-  const int pitch = pack.vectors * V::width;
+  for (std::size_t i = 0; i < pack.tile_count; ++i) {
+    const SparseTile& tile = pack.tiles[i];
+    collector.collect(tile.k_begin, tile.k_end, panel);
+    for (int v = 0; v < vectors; ++v) V::store(panel + tile.zeros + v * V::width, V::zero());
+    call.first = i == 0;
+    call.last = i + 1 == pack.tile_count;
+    call.steps = pack.steps + tile.first_step;
+    call.rows = pack.rows + tile.first_row;
+    call.runs = pack.runs + tile.first_run;
+    call.run_count = tile.runs;
+    call.curve = call.last ? curve : nullptr;
+    tiles.kernel[vectors - 1][static_cast<int>(lanes)](call);
+  }
+}
 
-  const Activation& activation = epilogue.activation;
-  const bool curved = activation.curve != Curve::clamp;
-  SparseCall<V> call;
-  call.panel = panel;
-  call.y_stride = y_stride;
-  call.bias = epilogue.bias;
-  call.residual_stride = epilogue.residual_stride;
-  call.low = curved ? -__builtin_inff() : activation.low;
-  call.high = curved ? __builtin_inff() : activation.high;
+/// Vectors of block `block` when `vectors` are shared evenly among `blocks`.
+inline int even_share(std::size_t vectors, std::size_t blocks, std::size_t block) {
+  return static_cast<int>(vectors / blocks + (block < vectors % blocks ? 1 : 0));
+}
 
+/// Rows of X, `pitch` floats apart.
+template <class V>
+struct RowsCollector {
+  BlockCollector<V> block;
+  int pitch;
+  void collect(std::size_t k_begin, std::size_t k_end, float* panel) const {
+    block.collect(k_begin, k_end, panel, pitch);
+  }
+};
+
+/// Lanes [lane_begin, lane_end) of a result whose input is collected row by row of X.
+template <class V>
+void sparse_collected(const SparsePack& pack, const ColumnInput& input, std::size_t lane_begin, std::size_t lane_end,
+                      SparseCall<V>& call, float* y, const Epilogue& epilogue, const Activation* curve, float* panel) {
   const std::size_t lanes = lane_end - lane_begin;
   const std::size_t vectors = (lanes + V::width - 1) / V::width;
   const auto most = static_cast<std::size_t>(pack.vectors);
   const std::size_t blocks = (vectors + most - 1) / most;
   std::size_t lane = 0;
   for (std::size_t block = 0; block < blocks; ++block) {
-    const auto block_vectors = static_cast<int>(vectors / blocks + (block < vectors % blocks ? 1 : 0));
+    const int block_vectors = even_share(vectors, blocks, block);
     const std::size_t left = lanes - lane;
     const bool partial = left < static_cast<std::size_t>(block_vectors * V::width);
     call.lanes = partial ? static_cast<int>(left) : block_vectors * V::width;
-    call.mask = V::lanes(call.lanes - (block_vectors - 1) * V::width);
+    call.masks[block_vectors - 1] = V::lanes(call.lanes - (block_vectors - 1) * V::width);
     call.y = y + lane;
     call.residual = epilogue.residual != nullptr ? epilogue.residual + lane : nullptr;
-    const BlockCollector<V> collector(input, lane_begin + lane, call.lanes);
-    for (std::size_t i = 0; i < pack.tile_count; ++i) {
-      const SparseTile& tile = pack.tiles[i];
-      collector.collect(tile.k_begin, tile.k_end, panel, pitch);
-      float* zeros = panel + (tile.k_end - tile.k_begin) * static_cast<std::size_t>(pitch);
-      for (int v = 0; v < block_vectors; ++v) V::store(zeros + v * V::width, V::zero());
-      call.first = i == 0;
-      call.last = i + 1 == pack.tile_count;
-      call.steps = pack.steps + tile.first_step;
-      call.rows = pack.rows + tile.first_row;
-      call.runs = pack.runs + tile.first_run;
-      call.run_count = tile.runs;
-      call.curve = curved && call.last ? &activation : nullptr;
-      tiles.kernel[block_vectors - 1][partial](call);
-    }
+    const RowsCollector<V> collector{{input, lane_begin + lane, call.lanes}, pack.vectors * V::width};
+    sparse_block<V>(pack, collector, call, curve, block_vectors, partial ? SparseLanes::partial : SparseLanes::whole,
+                    panel);
     lane += static_cast<std::size_t>(call.lanes);
+  }
+}
+
+/// The same by strips, image after image. Blocks are cut from the strip's lanes, which count `pitch` to an output row.
+template <class V>
+void sparse_strips(const SparsePack& pack, const ColumnInput& input, std::size_t lane_begin, std::size_t lane_end,
+                   SparseCall<V>& call, float* y, const Epilogue& epilogue, const Activation* curve, float* panel) {
+  const Window& window = *input.window;
+  const auto width = static_cast<std::size_t>(window.out_width), pitch = static_cast<std::size_t>(pack.strip->pitch);
+  const std::size_t plane = width * static_cast<std::size_t>(window.out_height);
+  const auto most = static_cast<std::size_t>(pack.vectors);
+  std::size_t done = 0;
+  while (lane_begin < lane_end) {
+    const std::size_t image = lane_begin / plane, first = lane_begin % plane;
+    const std::size_t end = lane_end - image * plane < plane ? lane_end - image * plane : plane;
+    const float* x = input.x + static_cast<std::ptrdiff_t>(image) * window.image_stride;
+    std::size_t flat = first / width * pitch + first % width;
+    const std::size_t flat_end = (end - 1) / width * pitch + (end - 1) % width + 1;
+    const std::size_t vectors = (flat_end - flat + V::width - 1) / V::width, blocks = (vectors + most - 1) / most;
+    for (std::size_t block = 0; block < blocks; ++block) {
+      const int block_vectors = even_share(vectors, blocks, block);
+      call.y = y + done;
+      call.residual = epilogue.residual != nullptr ? epilogue.residual + done : nullptr;
+      call.lanes = 0;
+      bool whole = true;
+      std::size_t column = flat % pitch, left = flat_end - flat;
+      for (int v = 0; v < block_vectors; ++v) {
+        unsigned results = 0;
+        for (int lane = 0; lane < V::width && left > 0; ++lane, --left) {
+          if (column < width) results |= 1u << lane;
+          if (++column == pitch) column = 0;
+        }
+        whole = whole && results == (1ull << V::width) - 1;
+        call.masks[v] = V::lanes_of(results);
+        call.starts[v] = call.lanes;
+        call.lanes += __builtin_popcount(results);
+      }
+      if (call.lanes > 0) {
+        const StripCollector<V> collector(*pack.strip, window, x, flat);
+        sparse_block<V>(pack, collector, call, curve, block_vectors, whole ? SparseLanes::whole : SparseLanes::cut,
+                        panel);
+      }
+      done += static_cast<std::size_t>(call.lanes);
+      flat += static_cast<std::size_t>(block_vectors * V::width);
+    }
+    lane_begin = image * plane + end;
+  }
+}
+
+template <class V>
+void sparse_columns(const SparsePack& pack, const ColumnInput& input, std::size_t lane_begin, std::size_t lane_end,
+                    float* y, std::size_t y_stride, const Epilogue& epilogue) {
+  alignas(64) float panel[kSparsePanelFloats];
+  const bool curved = epilogue.activation.curve != Curve::clamp;
+  SparseCall<V> call;
+  call.panel = panel;
+  call.y_stride = y_stride;
+  call.bias = epilogue.bias;
+  call.residual_stride = epilogue.residual_stride;
+  call.low = curved ? -__builtin_inff() : epilogue.activation.low;
+  call.high = curved ? __builtin_inff() : epilogue.activation.high;
+  const Activation* curve = curved ? &epilogue.activation : nullptr;
+  if (pack.strip != nullptr) {
+    sparse_strips<V>(pack, input, lane_begin, lane_end, call, y, epilogue, curve, panel);
+  } else {
+    sparse_collected<V>(pack, input, lane_begin, lane_end, call, y, epilogue, curve, panel);
   }
 }
 

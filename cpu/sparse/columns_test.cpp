@@ -75,11 +75,21 @@ TEST_P(SparseColumnsTest, convolutions_read_through_their_window) {
     const Csr w = Csr::from_dense(random_floats(random, rows * k, 0.8), rows, k);
     const Matrix x = c.panel();
     const std::vector<double> expected = product(w, x);
-    for (const SparseVariant& variant : SparseColumns::candidates(w.zeros(), w.columns, taps, x.lanes, GetParam())) {
-      std::vector<float> y(rows * x.lanes);
-      SparseColumns(w, variant, GetParam())
-          .run(ColumnInput::windowed(c.data.data(), c.window), x.lanes, y.data(), x.lanes, {});
-      for (std::size_t i = 0; i < y.size(); ++i) ASSERT_NEAR(y[i], expected[i], 2e-4) << c.describe();
+    for (const SparseVariant& variant : SparseColumns::candidates(w.zeros(), w.columns, c.window, GetParam())) {
+      std::vector<float> y(rows * x.lanes, 1.0f), start = y;
+      const std::size_t cut = uniform(random, 0, x.lanes);
+      const SparseColumns sparse(w, variant, GetParam(), &c.window);
+      const ColumnInput input = ColumnInput::windowed(c.data.data(), c.window);
+      const Epilogue epilogue{nullptr, y.data(), x.lanes, Activation::relu()};
+      Epilogue second = epilogue;
+      second.residual += cut;
+      sparse.run(input, 0, cut, y.data(), x.lanes, epilogue);
+      sparse.run(input, cut, x.lanes, y.data() + cut, x.lanes, second);
+      for (std::size_t i = 0; i < y.size(); ++i) {
+        ASSERT_NEAR(y[i], std::max(0.0, expected[i] + start[i]), 2e-4)
+            << c.describe() << " strip " << variant.strip << " vectors " << variant.vectors << " k_tile "
+            << variant.k_tile << " cut " << cut;
+      }
     }
   }
 }
@@ -159,6 +169,15 @@ TEST(Csr, linear_positions_and_dense_data_agree) {
   EXPECT_EQ(a.column, b.column);
   EXPECT_EQ(a.value, b.value);
   EXPECT_DOUBLE_EQ(a.zeros(), 1 - 3.0 / 9);
+}
+
+TEST(Csr, balanced_rows_share_the_entries) {
+  const Csr w{5, 40, {0, 40, 40, 41, 60, 80}, std::vector<std::uint32_t>(80), std::vector<float>(80, 1.0f)};
+  EXPECT_EQ(w.balanced_rows(2), (std::vector<std::size_t>{0, 3, 5}));
+  EXPECT_EQ(w.balanced_rows(1), (std::vector<std::size_t>{0, 5}));
+  EXPECT_EQ(w.balanced_rows(7).front(), 0u);
+  EXPECT_EQ(w.balanced_rows(7).back(), 5u);
+  EXPECT_TRUE(std::ranges::is_sorted(w.balanced_rows(7)));
 }
 
 TEST(Csr, transposing_twice_gives_the_same_and_slices_are_rows) {

@@ -63,6 +63,27 @@ Csr Csr::from_linear(std::span<const std::int64_t> linear, std::span<const float
   return csr;
 }
 
+std::vector<std::size_t> Csr::balanced_rows(std::size_t count) const {
+  std::vector<std::size_t> bounds{0};
+  for (std::size_t i = 1; i < count; ++i) {
+    // a row costs its entries and a few more: it is begun, stored and ended
+    const auto work = [&](std::size_t row) { return row_begin[row] + 4 * row; };
+    const std::size_t wanted = work(rows) * i / count;
+    std::size_t low = bounds.back(), high = rows;
+    while (low < high) {
+      const std::size_t middle = low + (high - low) / 2;
+      if (work(middle) < wanted) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    bounds.push_back(low);
+  }
+  bounds.push_back(rows);
+  return bounds;
+}
+
 Csr Csr::slice_rows(std::size_t begin, std::size_t end) const {
   require(begin <= end && end <= rows, "Csr: row range outside the matrix");
   Csr slice{end - begin, columns, {}, {}, {}};

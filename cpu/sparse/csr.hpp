@@ -29,6 +29,8 @@ struct Csr {
                          std::size_t columns);
   /// Rows [begin, end) as a matrix of their own.
   Csr slice_rows(std::size_t begin, std::size_t end) const;
+  /// `count` ranges of rows, in order, of nearly equally many entries: count + 1 bounds, the first 0, the last `rows`.
+  std::vector<std::size_t> balanced_rows(std::size_t count) const;
   /// Rows become columns.
   Csr transposed() const;
 };

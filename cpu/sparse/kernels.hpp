@@ -7,6 +7,7 @@
 #include "cpu/column/column.hpp"
 #include "cpu/column/epilogue.hpp"
 #include "cpu/isa.hpp"
+#include "cpu/sparse/strip.hpp"
 
 namespace sparse_run::cpu {
 
@@ -16,6 +17,8 @@ inline constexpr std::size_t kSparsePanelFloats = 12288;
 inline constexpr int kSparseVectors = 6;
 /// Row pairs whose results are fetched ahead; the row list is that much longer than its pairs.
 inline constexpr std::size_t kSparseLookahead = 2;
+/// Bytes by which weights are fetched ahead: they stream from the outer caches, which the hardware alone hides badly.
+inline constexpr std::size_t kSparseWeightsAhead = 2048;
 
 /// Consecutive row pairs that have equally many steps.
 struct SparseRun {
@@ -36,6 +39,7 @@ struct SparseTile {
   std::size_t k_begin, k_end;
   std::size_t first_step, first_row, first_run;  ///< positions in the arrays of SparsePack
   std::size_t runs;
+  std::size_t zeros;  ///< place in the panel of a row of zeros
 };
 
 /// A view of what SparseColumns owns.
@@ -45,7 +49,8 @@ struct SparsePack {
   const SparseStep* steps;
   const std::uint32_t* rows;
   const SparseRun* runs;
-  int vectors;  ///< lanes of a whole block, in vectors; the panel's pitch
+  int vectors;               ///< lanes of a whole block, in vectors; the panel's pitch
+  const StripLayout* strip;  ///< how the panel holds a strip of images; null: rows of X, one per column of W
 };
 
 /// Columns of W that 16-bit places reach: longer rows are cut into tiles.

@@ -55,7 +55,9 @@ void infer_dft(InferContext& context) {
 
 void infer_stft(InferContext& context) {
   expect_float(context, 0);
-  const Shape* signal = expect_rank(context, 0, 3);
+  // [batch, length, 1 or 2]; exporters also write a real signal as [batch, length].
+  const Shape* signal = context.shape(0);
+  if (signal != nullptr && signal->size() != 2) signal = expect_rank(context, 0, 3);
   const bool onesided = context.node().int_or("onesided", 1) != 0;
   std::int64_t frame = kUnknownDim;
   if (context.has_input(2)) {
@@ -76,7 +78,7 @@ void infer_stft(InferContext& context) {
   if (signal != nullptr) {
     shape[0] = (*signal)[0];
     const std::int64_t length = (*signal)[1];
-    if ((*signal)[2] >= 0 && (*signal)[2] != 1 && (*signal)[2] != 2) {
+    if (signal->size() == 3 && (*signal)[2] >= 0 && (*signal)[2] != 1 && (*signal)[2] != 2) {
       throw_error(ErrorKind::model, "signal {}: the last dimension is 1 (real) or 2 (complex)", to_string(*signal));
     }
     if (length >= 0 && frame > length) {
