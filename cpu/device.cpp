@@ -1,6 +1,7 @@
 // The CPU as a device.
 #include "cpu/device.hpp"
 
+#include "cpu/graph_kernels/adjacency.hpp"
 #include "cpu/program.hpp"
 #include "cpu/selection/selector.hpp"
 
@@ -23,13 +24,16 @@ class CpuDevice final : public Device {
   std::unique_ptr<Executable> compile(const Partition& partition, const CompileOptions& options) override {
     // Without a budget nothing depends on earlier runs either.
     const SelectionPolicy policy{budget_s_, budget_s_ > 0 ? &memory_ : nullptr};
-    return std::make_unique<Program>(partition, Environment{machine_, options.threads}, options, policy);
+    return std::make_unique<Program>(
+        partition, Environment{.machine = machine_, .threads = options.threads, .adjacencies = adjacencies_}, options,
+        policy);
   }
 
  private:
   Machine machine_;
   double budget_s_;
   KernelMemory memory_;
+  std::shared_ptr<AdjacencyCache> adjacencies_ = std::make_shared<AdjacencyCache>();  // shared with compiled steps
 };
 
 }  // namespace

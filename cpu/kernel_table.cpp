@@ -43,6 +43,7 @@ const KernelTable& KernelTable::standard() {
     register_normalization_kernels(built);
     register_pooling_kernels(built);
     register_movement_kernels(built);
+    register_aggregate_kernels(built);
     return built;
   }();
   return table;

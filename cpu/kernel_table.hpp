@@ -71,5 +71,6 @@ void register_elementwise_kernels(KernelTable& table);
 void register_normalization_kernels(KernelTable& table);
 void register_pooling_kernels(KernelTable& table);
 void register_movement_kernels(KernelTable& table);
+void register_aggregate_kernels(KernelTable& table);
 
 }  // namespace sparse_run::cpu

@@ -15,6 +15,8 @@
 
 namespace sparse_run::cpu {
 
+class AdjacencyCache;  // cpu/graph_kernels/adjacency.hpp
+
 /// What a step finds when it runs. Operands and planned outputs are complete tensors; `scratch` is 64-byte aligned
 /// and holds as many bytes as the step asked for.
 struct StepArguments {
@@ -91,6 +93,8 @@ struct Environment {
   int threads = 1;
   /// One of KernelEntry::variants, when building; empty: the kernel's own first choice.
   std::string_view variant = {};
+  /// Grouped edge lists that the steps of a device share; null: every step keeps its own.
+  std::shared_ptr<AdjacencyCache> adjacencies = nullptr;
 };
 
 }  // namespace sparse_run::cpu

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cpu/reference/reference.hpp"
+#include "cpu/reference/families.hpp"
 #include "graph/ops/fused_activation.hpp"
 
 namespace sparse_run::reference {
@@ -106,6 +106,7 @@ void register_internal(Table& table) {
   table.add("FusedConv", fused_conv, kInternalDomain);
   table.add("FusedMatMul", fused_matmul, kInternalDomain);
   table.add("MultiHeadAttention", multi_head_attention, kInternalDomain);
+  register_aggregate(table);
 }
 
 }  // namespace sparse_run::reference

@@ -2,6 +2,7 @@
 #include "graph/ops/fused_activation.hpp"
 #include "graph/ops/matrix.hpp"
 #include "graph/ops/operands.hpp"
+#include "graph/ops/subfamilies.hpp"
 #include "graph/ops/window.hpp"
 
 namespace sparse_run {
@@ -106,6 +107,7 @@ void register_internal_ops(OpRegistry& registry) {
   registry.add({kInternalDomain, "FusedConv", 1, 2, 4, 1, 1, infer_fused_conv});
   registry.add({kInternalDomain, "FusedMatMul", 1, 2, 4, 1, 1, infer_fused_matmul});
   registry.add({kInternalDomain, "MultiHeadAttention", 1, 3, 4, 1, 1, infer_multi_head_attention});
+  register_aggregate_op(registry);
 }
 
 }  // namespace sparse_run

@@ -1,4 +1,4 @@
-// The parts that the elementwise and reduction families are split into, one file each.
+// The parts that families of operators are split into, one file each.
 #pragma once
 
 #include "graph/ops/schema.hpp"
@@ -19,5 +19,8 @@ void register_scan_ops(OpRegistry& registry);           // CumSum, CumProd, the 
 void register_normalization_ops(OpRegistry& registry);  // Batch-, Layer-, Group- … Normalization, LRN
 void register_loss_ops(OpRegistry& registry);           // losses of training graphs
 void register_optimizer_ops(OpRegistry& registry);      // optimisers of training graphs
+
+// Part of register_internal_ops.
+void register_aggregate_op(OpRegistry& registry);  // SparseAggregate
 
 }  // namespace sparse_run

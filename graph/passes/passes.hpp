@@ -23,6 +23,8 @@ std::unique_ptr<Pass> make_recognise_activation();
 std::unique_ptr<Pass> make_recognise_layer_norm();
 /// recognise_attention.cpp: MultiHeadAttention from the primitives it is spelled with; needs concrete shapes.
 std::unique_ptr<Pass> make_recognise_attention();
+/// recognise_aggregate.cpp: SparseAggregate from gather, scale and scatter along edges; needs concrete shapes.
+std::unique_ptr<Pass> make_recognise_aggregate();
 /// fuse_convolution.cpp: Conv with the residual and the activation after it becomes FusedConv.
 std::unique_ptr<Pass> make_fuse_convolution();
 /// fuse_product.cpp: MatMul and Gemm with transposes, factor, bias, residual and activation become FusedMatMul.

@@ -1,0 +1,10 @@
+// The aggregation kernels for avx512.
+#include "cpu/graph_kernels/aggregate_kernels_impl.hpp"
+
+#if defined(__x86_64__)
+namespace sparse_run::cpu {
+
+constinit const AggregateKernels kAvx512AggregateKernels = make_aggregate_kernels<Avx512>();
+
+}  // namespace sparse_run::cpu
+#endif

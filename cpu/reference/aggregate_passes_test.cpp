@@ -1,0 +1,209 @@
+// recognise-aggregate: every spelling of sums over edges, what is taken along, and what has to stay.
+#include <gmock/gmock.h>
+
+#include "cpu/reference/pass_check.hpp"
+#include "graph/ops/aggregate.hpp"
+#include "graph/passes/passes.hpp"
+#include "graph/passes/sketch.hpp"
+
+namespace sparse_run::reference {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using Integers = std::vector<std::int64_t>;
+
+constexpr std::int64_t kNodes = 4;  // random integers of inputs are in [0, 4)
+constexpr std::int64_t kEdges = 9;
+const auto kAggregate = ElementsAre("SparseAggregate");
+
+/// Inputs of a graph network and the steps from them.
+struct Network {
+  GraphSketch s{18};
+  ValueId x = s.input("x", {kNodes, 6});
+  ValueId source = s.input("source", {kEdges}, DType::i64);
+  ValueId target = s.input("target", {kEdges}, DType::i64);
+
+  ValueId gather(ValueId data, ValueId by) { return s.op("Gather", {data, by}, {{"axis", std::int64_t{0}}}); }
+  ValueId filled(Shape shape, float value) {
+    Tensor tensor = Tensor::allocate(DType::f32, std::move(shape));
+    std::ranges::fill(tensor.data<float>(), value);
+    return s.constant(std::move(tensor));
+  }
+  ValueId column(ValueId list) { return s.op("Unsqueeze", {list, s.integers({1})}); }
+  ValueId repeated(ValueId list, Integers row) {
+    Integers shape = {kEdges};
+    Integers ones = {-1};
+    for (const std::int64_t dim : row) {
+      shape.push_back(dim);
+      ones.push_back(1);
+    }
+    return s.op("Expand", {s.op("Reshape", {list, s.integers(ones)}), s.integers(shape)});
+  }
+  ValueId scatter(ValueId messages, Integers row, std::string reduction = "add", float initial = 0) {
+    Shape shape = {kNodes};
+    shape.insert(shape.end(), row.begin(), row.end());
+    return s.op("ScatterElements", {filled(shape, initial), row.empty() ? target : repeated(target, row), messages},
+                {{"axis", std::int64_t{0}}, {"reduction", reduction}});
+  }
+  Graph recognised(ValueId result) { return after(make_recognise_aggregate(), s.build(result)); }
+};
+
+TEST(RecogniseAggregate, gather_and_scatter) {
+  Network n;
+  const Graph g = n.recognised(n.scatter(n.gather(n.x, n.source), {6}));
+  ASSERT_THAT(ops_of(g), kAggregate);
+  const Aggregate aggregate = Aggregate::of(g.node(0));
+  EXPECT_EQ(aggregate.message.steps.size(), 1u);
+  EXPECT_EQ(aggregate.nodes(), kNodes);
+}
+
+TEST(RecogniseAggregate, maximum_and_minimum_with_any_initial_value) {
+  for (const char* reduction : {"max", "min"}) {
+    for (const float initial : {0.0f, -0.5f}) {
+      Network n;
+      EXPECT_THAT(ops_of(n.recognised(n.scatter(n.gather(n.x, n.source), {6}, reduction, initial))), kAggregate);
+    }
+  }
+}
+
+TEST(RecogniseAggregate, scatter_nd_and_gather_nd) {
+  Network n;
+  const ValueId messages = n.s.op("GatherND", {n.x, n.column(n.source)});
+  EXPECT_THAT(ops_of(n.recognised(n.s.op("ScatterND", {n.filled({kNodes, 6}, 0), n.column(n.target), messages},
+                                         {{"reduction", std::string("add")}}))),
+              ElementsAre("SparseAggregate"));
+}
+
+TEST(RecogniseAggregate, indices_repeated_by_tile_and_rows_gathered_by_element) {
+  Network n;
+  const ValueId messages = n.s.op("GatherElements", {n.x, n.repeated(n.source, {6})}, {{"axis", std::int64_t{0}}});
+  const ValueId index = n.s.op("Tile", {n.column(n.target), n.s.integers({1, 6})});
+  EXPECT_THAT(ops_of(n.recognised(n.s.op("ScatterElements", {n.filled({kNodes, 6}, 0), index, messages},
+                                         {{"axis", std::int64_t{-2}}, {"reduction", std::string("add")}}))),
+              kAggregate);
+}
+
+TEST(RecogniseAggregate, constant_indices) {
+  Network n;
+  const ValueId source = n.s.integers({3, 1, 0});
+  const ValueId index =
+      n.s.op("Expand", {n.s.constant(Tensor::of<std::int64_t>({3, 1}, {0, -1, 0})), n.s.integers({3, 6})});
+  EXPECT_THAT(ops_of(n.recognised(n.s.op("ScatterElements", {n.filled({kNodes, 6}, 0), index, n.gather(n.x, source)},
+                                         {{"reduction", std::string("add")}}))),
+              kAggregate);
+}
+
+TEST(RecogniseAggregate, weights_and_functions_of_both_ends) {
+  Network n;
+  const ValueId weight = n.s.input("weight", {kEdges});
+  const ValueId both = n.s.op("Add", {n.gather(n.x, n.source), n.gather(n.x, n.target)});
+  const ValueId messages = n.s.op("Mul", {n.column(weight), n.s.op("Sigmoid", {both})});
+  EXPECT_THAT(ops_of(n.recognised(n.scatter(messages, {6}))), kAggregate);
+}
+
+TEST(RecogniseAggregate, a_mean_takes_the_division_along) {
+  Network n;
+  const ValueId total = n.scatter(n.gather(n.x, n.source), {6});
+  const ValueId count = n.s.op("Clip", {n.scatter(n.filled({kEdges}, 1), {}), n.s.number(1)});
+  const ValueId mean = n.s.op("Div", {total, n.s.op("Expand", {n.column(count), n.s.integers({kNodes, 6})})});
+  EXPECT_THAT(ops_of(n.recognised(mean)), ElementsAre("SparseAggregate", "SparseAggregate"));
+}
+
+TEST(RecogniseAggregate, bias_and_activation_are_taken_along_in_their_order) {
+  Network n;
+  const ValueId sum = n.scatter(n.gather(n.x, n.source), {6});
+  const ValueId y = n.s.op("Sub", {n.filled({6}, 1), n.s.op("Add", {sum, n.s.op("Neg", {n.x})})});
+  EXPECT_THAT(ops_of(n.recognised(n.s.op("LeakyRelu", {y}, {{"alpha", 0.2f}}))), ElementsAre("Neg", "SparseAggregate"));
+}
+
+TEST(RecogniseAggregate, rows_added_to_existing_ones) {
+  Network n;
+  const ValueId sum = n.s.op("ScatterElements", {n.x, n.repeated(n.target, {6}), n.gather(n.x, n.source)},
+                             {{"reduction", std::string("max")}});
+  EXPECT_THAT(ops_of(n.recognised(sum)), kAggregate);
+}
+
+TEST(RecogniseAggregate, attention_by_heads_stores_nothing_per_edge) {
+  Network n;
+  const ValueId x = n.s.op("Reshape", {n.x, n.s.integers({kNodes, 3, 2})});
+  const ValueId left = n.s.input("left", {kNodes, 3});
+  const ValueId right = n.s.input("right", {kNodes, 3});
+  const ValueId score =
+      n.s.op("LeakyRelu", {n.s.op("Add", {n.gather(left, n.source), n.gather(right, n.target)})}, {{"alpha", 0.2f}});
+  const ValueId largest = n.scatter(score, {3}, "max", -1e30f);
+  const ValueId part = n.s.op("Exp", {n.s.op("Sub", {score, n.gather(largest, n.target)})});
+  const ValueId total = n.s.op("Add", {n.scatter(part, {3}), n.s.number(1e-16f)});
+  const ValueId share = n.s.op("Div", {part, n.gather(total, n.target)});
+  const ValueId messages = n.s.op("Mul", {n.s.op("Unsqueeze", {share, n.s.integers({-1})}), n.gather(x, n.source)});
+  const ValueId y = n.s.op("Reshape", {n.scatter(messages, {3, 2}), n.s.integers({kNodes, 6})});
+  EXPECT_THAT(ops_of(n.recognised(y)), ElementsAre("Reshape", "SparseAggregate", "SparseAggregate", "SparseAggregate"));
+}
+
+TEST(RecogniseAggregate, a_message_that_is_an_output_is_read_and_not_computed_twice) {
+  Network n;
+  const ValueId messages = n.s.op("Relu", {n.gather(n.x, n.source)});
+  n.s.output(messages);
+  EXPECT_THAT(ops_of(n.recognised(n.scatter(messages, {6}))), ElementsAre("Gather", "Relu", "SparseAggregate"));
+}
+
+TEST(RecogniseAggregate, long_messages_are_cut) {
+  Network n;
+  ValueId messages = n.gather(n.x, n.source);
+  for (int i = 0; i < 100; ++i) messages = n.s.op("Sigmoid", {n.s.op("Add", {messages, n.gather(n.x, n.target)})});
+  const Graph g = n.recognised(n.scatter(messages, {6}));
+  EXPECT_THAT(ops_of(g), Contains("SparseAggregate"));
+  EXPECT_THAT(ops_of(g), Contains("Sigmoid"));
+}
+
+TEST(RecogniseAggregate, a_constant_sparse_matrix) {
+  GraphSketch s(18);
+  const ValueId x = s.input("x", {4, 3});
+  SparseTensor matrix{{5, 4}, Tensor::of<float>({3}, {1, 2, -3}), Tensor::of<std::int64_t>({3}, {1, 7, 18})};
+  const ValueId a = s.builder().add_constant("a", std::move(matrix));
+  EXPECT_THAT(ops_of(after(make_recognise_aggregate(), s.build(s.op("MatMul", {a, x})))), kAggregate);
+}
+
+/// The reason that recognise-aggregate leaves for the only scatter of a graph.
+std::string reason_of(const Graph& graph) {
+  for (const Node& node : graph.nodes()) {
+    if (node.is("ScatterElements") || node.is("ScatterND")) return node.string_or("not_aggregated", "");
+  }
+  return "no scatter is left";
+}
+
+TEST(RecogniseAggregate, says_why_a_scatter_stays) {
+  const std::string add = "add";
+  {
+    Network n;
+    const ValueId index = n.s.input("index", {kEdges, 6}, DType::i64);
+    const Graph g = n.recognised(
+        n.s.op("ScatterElements", {n.filled({kNodes, 6}, 0), index, n.gather(n.x, n.source)}, {{"reduction", add}}));
+    EXPECT_THAT(reason_of(g), HasSubstr("may differ within a row"));
+  }
+  {
+    Network n;
+    EXPECT_THAT(reason_of(n.recognised(n.scatter(n.gather(n.x, n.source), {6}, "mul", 1))), HasSubstr("mul"));
+  }
+  {
+    Network n;
+    const ValueId updates = n.s.input("updates", {4, kEdges});
+    const ValueId index = n.s.input("index", {4, kEdges}, DType::i64);
+    const Graph g = n.recognised(n.s.op("ScatterElements", {n.filled({4, 4}, 0), index, updates},
+                                        {{"axis", std::int64_t{1}}, {"reduction", add}}));
+    EXPECT_THAT(reason_of(g), HasSubstr("whole rows"));
+  }
+  {
+    Network n;
+    const ValueId updates = n.s.op("Cast", {n.gather(n.x, n.source)}, {{"to", std::int64_t{11}}});
+    Tensor zeros = Tensor::of<double>({4, 6}, std::vector<double>(24, 0.0));
+    const Graph g = n.recognised(n.s.op(
+        "ScatterElements", {n.s.constant(std::move(zeros)), n.repeated(n.target, {6}), updates}, {{"reduction", add}}));
+    EXPECT_THAT(reason_of(g), HasSubstr("f64"));
+  }
+}
+
+}  // namespace
+}  // namespace sparse_run::reference
