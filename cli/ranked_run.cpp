@@ -11,7 +11,12 @@
 #include "cli/quantities.hpp"
 #include "cli/rank_inputs.hpp"
 #include "cli/rank_table.hpp"
+#include "graph/onnx/content_hash.hpp"
+#include "graph/passes/pipeline.hpp"
+#include "partitioner/rank_stages.hpp"
 #include "runtime/distributed/data_stream.hpp"
+#include "runtime/distributed/pipeline_form.hpp"
+#include "runtime/distributed/wire.hpp"
 #include "runtime/job.hpp"
 
 namespace sparse_run::cli {
@@ -21,23 +26,37 @@ namespace {
 constexpr std::int64_t kRequestsPerRank = 8;  // of a job whose request size is ours to choose
 constexpr std::int64_t kLargestPlannedBatch = 64;
 constexpr std::int64_t kWarmupRequestsPerRank = 3;
+constexpr int kStagesOfHybrid = 2;
 
 class RankedRun {
  public:
   explicit RankedRun(RankedContext context) : context_(std::move(context)) {}
 
+  /// Bodies of phases are each rank's own business; whatever ranks do together stands between phases.
   void execute() {
     check_options();
-    ranks().cluster().phase("inputs", [&] {
+    phase("inputs", [&] {
       if (!leads()) return;
       inputs_ = gather_inputs(context_.session.inputs(), options(), context_.memory_limit, context_.notice);
       plan_requests();
     });
     job_ = share_job(ranks().cluster(), inputs_);
-    ranks().cluster().phase("compile", [&] { compile(); });
+    const auto start = Clock::now();
+    const Parallel form = options().parallel == Parallel::automatic ? Parallel::data : options().parallel;
+    if (form == Parallel::data || !make_pipeline_form(form)) make_data_form();
+    context_.report.compile_s = seconds_since(start);
     if (options().dry_run) return;
-    if (context_.wants_results) ranks().cluster().phase("run", [&] { run(); });
-    if (options().benchmark) ranks().cluster().phase("benchmark", [&] { benchmark(); });
+    if (context_.wants_results)
+      together(
+          "run", [&] { run(); }, [&] { rank_report_ = form_->follow(); });
+    if (options().benchmark) {
+      together(
+          "benchmark", [&] { benchmark(); },
+          [&] {
+            form_->follow();
+            rank_report_ = form_->follow();
+          });
+    }
     report_ranks();
   }
 
@@ -72,17 +91,27 @@ class RankedRun {
     context_.notice(fmt::format("requests of {} row{}; choose with --micro-batch", size, size == 1 ? "" : "s"));
   }
 
-  void compile() {
-    check_interruption();
-    const auto start = Clock::now();
-    const Parallel form = options().parallel == Parallel::automatic ? Parallel::data : options().parallel;
-    if (form != Parallel::data) throw_error(ErrorKind::usage, "--parallel: choose data");
-    context_.report.compiled = context_.session.prepare(job_.request_types);
-    make_data_form();
-    context_.report.compile_s = seconds_since(start);
+  template <class Body>
+  void phase(std::string_view name, Body&& body) {
+    ranks().cluster().phase(name, [&] {
+      check_interruption();
+      body();
+    });
+  }
+
+  /// A stream: what goes wrong on rank 0 is agreed on afterwards, what goes wrong elsewhere ends the job at once.
+  template <class Lead, class Follow>
+  void together(std::string_view name, Lead&& lead, Follow&& follow) {
+    if (leads()) {
+      ranks().cluster().phase(name, lead);
+    } else {
+      follow();
+      ranks().cluster().agree(name, std::nullopt);
+    }
   }
 
   void make_data_form() {
+    phase("compile", [&] { context_.report.compiled = context_.session.prepare(job_.request_types); });
     bool readable = false;
     if (!leads() && !job_.fingerprint.empty()) {
       try {
@@ -105,6 +134,97 @@ class RankedRun {
         [this](std::int64_t request) { return inputs_of(request); }, context_.run_options.trace);
   }
 
+  /// The signatures of requests: full ones, and a shorter last one.
+  std::vector<std::vector<Type>> signatures() const {
+    std::vector<std::vector<Type>> all{job_.request_types};
+    const std::int64_t tail = job_.is_job && !job_.pad_last ? job_.rows % job_.micro_batch : 0;
+    if (tail == 0) return all;
+    all.push_back(job_.request_types);
+    for (std::size_t i = 0; i < job_.split.size(); ++i) {
+      if (job_.split[i]) all.back()[i].shape->front() = tail;
+    }
+    return all;
+  }
+
+  /// False, with a notice, when the model cannot be cut.
+  bool make_pipeline_form(Parallel form) {
+    const int pipelines = form == Parallel::hybrid ? std::max(1, ranks().size() / kStagesOfHybrid) : 1;
+    std::vector<PipelineSignature> planned;
+    phase("resolve", [&] {
+      for (const std::vector<Type>& types : signatures()) {
+        planned.push_back({std::make_shared<const Graph>(
+                               specialize(*context_.session.graph(), types, *context_.evaluator, context_.passes)),
+                           {}});
+      }
+    });
+    for (const PipelineSignature& signature : planned) {
+      const Graph& graph = *signature.graph;
+      const auto obstacle = std::find_if(graph.outputs().begin(), graph.outputs().end(),
+                                         [&](ValueId output) { return !can_cross_ranks(graph.value(output).type); });
+      if (obstacle == graph.outputs().end()) continue;
+      if (leads()) {
+        context_.notice(
+            fmt::format("--parallel: output '{}' is {}, whose size is not known beforehand: the model is "
+                        "not cut, requests are spread instead",
+                        graph.value(*obstacle).name, to_string(graph.value(*obstacle).type)));
+      }
+      return false;
+    }
+    share_plans(planned, ranks().size() / pipelines);
+    PipelineOptions pipeline;
+    pipeline.groups = pipelines;
+    pipeline.signature_of = [this](std::int64_t request) {
+      return request >= 0 && parts_ && !job_.pad_last && parts_->rows_of(request).count < job_.micro_batch ? 1 : 0;
+    };
+    make_parts();
+    phase("compile", [&] {
+      auto made = std::make_unique<PipelineForm>(ranks().cluster(), planned, pipeline, context_.make_session,
+                                                 context_.run_options.trace);
+      const int working = made->stages() * pipelines;
+      if (leads() && working < ranks().size()) {
+        context_.notice(fmt::format("{} of {} ranks idle: more stages would not be faster", ranks().size() - working,
+                                    ranks().size()));
+      }
+      form_ = std::move(made);
+    });
+    return true;
+  }
+
+  /// Rank 0 plans; everybody gets the plans, and has the same graphs that they are for.
+  void share_plans(std::vector<PipelineSignature>& signatures, int stages) {
+    phase("plan", [&] {
+      if (!leads()) return;
+      for (PipelineSignature& signature : signatures) {
+        StageCosts costs;
+        costs.node_s = estimate_node_seconds(*signature.graph);
+        signature.plan = plan_stages(*signature.graph, stages, costs, "cpu", context_.report.model_hash);
+      }
+    });
+    WireWriter writer;
+    if (leads()) {
+      for (const PipelineSignature& signature : signatures) {
+        writer.put(std::string_view(plan_to_json(signature.plan, *signature.graph)));
+      }
+    }
+    WireReader reader(ranks().cluster().broadcast(writer.take()));
+    std::string seen;
+    phase("plan", [&] {
+      for (PipelineSignature& signature : signatures) {
+        const Graph& graph = *signature.graph;
+        const std::string text = reader.text();
+        if (!leads()) signature.plan = plan_from_json(text, graph);
+        seen += text;
+        for (const Node& node : graph.nodes()) {
+          seen += node.name + node.op;
+          for (const ValueId value : node.outputs) {
+            if (value != kNoValue) seen += to_string(graph.value(value).type);
+          }
+        }
+      }
+    });
+    ranks().check_same("plan", onnx::hash_text(onnx::content_hash(std::as_bytes(std::span(seen)))));
+  }
+
   void make_parts() {
     if (job_.is_job && !inputs_.inputs.empty()) parts_.emplace(inputs_.inputs, job_.micro_batch, job_.pad_last);
   }
@@ -114,10 +234,6 @@ class RankedRun {
   }
 
   void run() {
-    if (!leads()) {
-      rank_report_ = form_->follow();
-      return;
-    }
     const auto& sinks = *context_.make_sinks();
     const std::int64_t count = parts_ ? parts_->count() : 1;
     RequestStream stream;
@@ -151,11 +267,6 @@ class RankedRun {
   }
 
   void benchmark() {
-    if (!leads()) {
-      form_->follow();
-      rank_report_ = form_->follow();
-      return;
-    }
     std::vector<double> finished_s;
     std::vector<double> started_s;
     Clock::time_point start;

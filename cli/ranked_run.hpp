@@ -27,6 +27,10 @@ struct RankedContext {
   std::function<const std::vector<std::unique_ptr<ResultSink>>*()>
       make_sinks;  ///< called on rank 0 when results are wanted
   bool wants_results = true;
+  /// A session with this run's devices and options for a part of the model.
+  std::function<std::unique_ptr<Session>(std::shared_ptr<const Graph>)> make_session;
+  Evaluator* evaluator = nullptr;
+  PassOptions passes;
 };
 
 /// Gathers inputs, shares them, compiles, runs and benchmarks, as the options ask. Collective.

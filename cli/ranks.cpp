@@ -115,12 +115,12 @@ void Ranks::abort(const comm::Failure& failure) {
   comm::throw_failure(transport_->failure().value_or(failure));
 }
 
-void Ranks::check_same_model(const std::string& hash) {
-  cluster_->phase("load", [&] {
-    WireWriter mine;
-    mine.put(std::string_view(hash));
-    mine.put(std::string_view(version_line()));
-    const auto all = cluster_->gather(mine.take());
+void Ranks::check_same(std::string_view what, const std::string& hash) {
+  WireWriter mine;
+  mine.put(std::string_view(hash));
+  mine.put(std::string_view(version_line()));
+  const auto all = cluster_->gather(mine.take());
+  cluster_->phase(what, [&] {
     for (std::size_t rank = 1; rank < all.size(); ++rank) {
       WireReader reader(all[rank]);
       const std::string other_hash = reader.text();
@@ -130,8 +130,8 @@ void Ranks::check_same_model(const std::string& hash) {
                     version_line());
       }
       if (other_hash != hash) {
-        throw_error(ErrorKind::comm, "rank {} has another model file (fingerprint {}) than rank 0 ({}); copy it anew",
-                    rank, other_hash, hash);
+        throw_error(ErrorKind::comm, "rank {} has another {} (fingerprint {}) than rank 0 ({})", rank, what, other_hash,
+                    hash);
       }
     }
   });

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "cli/options.hpp"
 #include "comm/progress.hpp"
@@ -25,8 +26,9 @@ class Ranks {
   int rank() const noexcept { return cluster_->rank(); }
   int size() const noexcept { return cluster_->size(); }
 
-  /// All ranks must have read the same model with the same version of the program: Error(comm) names one that has not.
-  void check_same_model(const std::string& hash);
+  /// Something that all ranks must have alike, like "model file": Error(comm) names one that has it otherwise, or that
+  /// runs another version of the program. Collective.
+  void check_same(std::string_view what, const std::string& hash);
   /// Brings the job down because of an error of this rank alone, and throws it as the others see it.
   [[noreturn]] void abort(const comm::Failure& failure);
   /// Ends the process after the job went down: prints what happened and what this rank was at, removes partial files,

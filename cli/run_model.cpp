@@ -78,11 +78,26 @@ class ModelRun {
     Cluster& cluster = ranks_->cluster();
     try {
       cluster.phase("load", [&] { load(); });
-      ranks_->check_same_model(report_.model_hash);
+      ranks_->check_same("model file", report_.model_hash);
       const bool runs = !options_.output.empty() || !options_.expect.empty() || !options_.benchmark;
-      RankedContext context{options_, *ranks_, *session_, report_, run_options_, memory_limit_, notice(), {}, {}, runs};
+      RankedContext context{.options = options_,
+                            .ranks = *ranks_,
+                            .session = *session_,
+                            .report = report_,
+                            .run_options = run_options_,
+                            .memory_limit = memory_limit_,
+                            .notice = notice(),
+                            .print = {},
+                            .make_sinks = {},
+                            .wants_results = runs,
+                            .make_session = {},
+                            .evaluator = evaluator_.get(),
+                            .passes = session_options_.passes};
       context.print = [this](const std::string& text) { print(text); };
       context.make_sinks = [this] { return &make_sinks(); };
+      context.make_session = [this](std::shared_ptr<const Graph> part) {
+        return std::make_unique<Session>(std::move(part), devices_, evaluator_, planner_, session_options_);
+      };
       run_across_ranks(std::move(context));
       take_comparisons();
       cluster.phase("finish", [&] {
@@ -130,24 +145,23 @@ class ModelRun {
   void load() {
     const auto start = Clock::now();
     limits_ = options_.untrusted ? ImportLimits::untrusted() : ImportLimits();
-    SessionOptions session_options;
-    session_options.threads = options_.threads;
-    session_options.seed = options_.seed;
-    session_options.passes.disabled.insert(options_.disabled_passes.begin(), options_.disabled_passes.end());
-    session_options.memory_limit = memory_limit_;
-    with_context([] { return "--disable-pass"; }, [&] { check_pass_names(session_options.passes.disabled); });
+    session_options_.threads = options_.threads;
+    session_options_.seed = options_.seed;
+    session_options_.passes.disabled.insert(options_.disabled_passes.begin(), options_.disabled_passes.end());
+    session_options_.memory_limit = memory_limit_;
+    with_context([] { return "--disable-pass"; }, [&] { check_pass_names(session_options_.passes.disabled); });
     report_.machine = discover_machine();
-    if (session_options.threads == 0) session_options.threads = threads_per_rank(report_.machine.cores);
-    const auto devices = open_devices(options_, report_.machine);
+    if (session_options_.threads == 0) session_options_.threads = threads_per_rank(report_.machine.cores);
+    devices_ = open_devices(options_, report_.machine);
 
     const Model model = load_model(options_.model, limits_);
     check_interruption();
     const std::string hash = model.hash;
+    evaluator_ = std::make_shared<reference::ReferenceEvaluator>();
+    planner_ = [hash](const Graph& graph) { return single_device_plan(graph, "cpu", hash); };
     in_model([&] {
       check_operators(*model.graph);
-      session_.emplace(
-          model.graph, devices, std::make_shared<reference::ReferenceEvaluator>(),
-          [hash](const Graph& graph) { return single_device_plan(graph, "cpu", hash); }, session_options);
+      session_.emplace(model.graph, devices_, evaluator_, planner_, session_options_);
     });
     report_.model_file = options_.model;
     report_.model_hash = hash;
@@ -288,6 +302,11 @@ class ModelRun {
   ImportLimits limits_;
   std::optional<Trace> trace_;
   RunOptions run_options_;
+  // What sessions are made of: the model's, and those of stages that this rank runs.
+  SessionOptions session_options_;
+  std::vector<std::shared_ptr<Device>> devices_;
+  std::shared_ptr<Evaluator> evaluator_;  // shared between sessions
+  Planner planner_;
   std::optional<Session> session_;
   GatheredInputs inputs_;
   std::vector<std::unique_ptr<ResultSink>> sinks_;
