@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "device/memory.hpp"
 #include "device/profile.hpp"
 #include "graph/ir/graph.hpp"
 
@@ -50,13 +51,20 @@ struct RunState {
 };
 
 /// A compiled partition. Immutable; several executions may be in flight, each with working memory of its own.
+/// A device that computes in host memory fulfils run(), one with memory of its own submit().
 class Executable {
  public:
   virtual ~Executable() = default;
-  /// `inputs` parallel to partition.inputs. `outputs` parallel to partition.outputs: a tensor already there, of the
-  /// resolved type and shape, is written in place; an absent one is set by the device.
-  /// Runs to completion in the calling thread and the TBB arena it is in. Throws Error.
-  virtual void run(std::span<const Value> inputs, std::span<Value> outputs, RunState& state) const = 0;
+  /// For devices that compute in host memory. `inputs` parallel to partition.inputs. `outputs` parallel to
+  /// partition.outputs: a tensor already there, of the resolved type and shape, is written in place; an absent one is
+  /// set by the device. Runs to completion in the calling thread and the TBB arena it is in. Throws Error.
+  virtual void run(std::span<const Value> inputs, std::span<Value> outputs, RunState& state) const;
+  /// For devices with memory of their own. `inputs` and `outputs` as above, all present and in the device's memory;
+  /// the queue keeps them alive. Enqueues the work on the compute stream behind `after` and returns; `state` lives
+  /// until the event is reached. A failure, of the work or of what it waited for, is the event's; Error(device) is
+  /// thrown when nothing could be enqueued.
+  virtual EventPtr submit(std::vector<Value> inputs, std::vector<Value> outputs, RunState& state,
+                          const std::vector<EventPtr>& after) const;
   /// What runs where: one entry per step, in execution order.
   virtual std::vector<LayerReport> layers() const = 0;
   virtual std::size_t workspace_bytes() const = 0;  ///< working memory of one execution
@@ -77,6 +85,11 @@ class Device {
   virtual std::string name() const = 0;         ///< "cpu", "gpu:0"
   virtual std::string description() const = 0;  ///< one line for --list-devices
   virtual std::size_t memory_bytes() const = 0;
+  /// The device's own memory and copy streams; nullptr when it computes in host memory. Lives as long as the device.
+  virtual DeviceMemory* memory() { return nullptr; }
+  /// Why this device cannot run a node of a resolved graph, in words a user understands; empty when it can.
+  virtual std::string refusal(const Graph& graph, const Node& node) const;
+  /// Error(device) when the device's own memory cannot take the weights.
   virtual std::unique_ptr<Executable> compile(const Partition& partition, const CompileOptions& options) = 0;
 };
 

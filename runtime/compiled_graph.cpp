@@ -2,43 +2,14 @@
 #include "runtime/compiled_graph.hpp"
 
 #include <algorithm>
-#include <set>
 
 #include "base/clock.hpp"
 #include "graph/passes/pipeline.hpp"
 
 namespace sparse_run {
 
-namespace {
-
-/// Inputs and outputs of a planned partition, by looking at who computes and who reads each value.
-Partition make_partition(const std::shared_ptr<const Graph>& graph, const std::vector<NodeId>& nodes) {
-  Partition partition{graph, nodes, {}, {}};
-  const std::set<NodeId> inside(nodes.begin(), nodes.end());
-  std::set<ValueId> seen;
-  for (const NodeId node_id : nodes) {
-    const Node& node = graph->node(node_id);
-    const auto read = [&](ValueId id) {
-      if (id == kNoValue || graph->value(id).constant || !seen.insert(id).second) return;
-      const auto producer = graph->producer(id);
-      if (!producer || !inside.contains(*producer)) partition.inputs.push_back(id);
-    };
-    for (const ValueId id : node.inputs) read(id);
-    for (const ValueId id : node.captures) read(id);
-    for (const ValueId id : node.outputs) {
-      if (id == kNoValue) continue;
-      const auto consumers = graph->consumers(id);
-      const bool leaves = graph->is_output(id) || std::any_of(consumers.begin(), consumers.end(),
-                                                              [&](NodeId reader) { return !inside.contains(reader); });
-      if (leaves) partition.outputs.push_back(id);
-    }
-  }
-  return partition;
-}
-
-}  // namespace
-
-CompiledGraph::CompiledGraph(const Graph& graph, std::span<const Type> types, const Compiler& compiler) {
+CompiledGraph::CompiledGraph(const Graph& graph, std::span<const Type> types, const Compiler& compiler)
+    : compiler_(compiler) {
   const auto start = Clock::now();
   auto report = std::make_shared<CompileReport>();
   report->signature = signature_of(graph, types);
@@ -47,37 +18,54 @@ CompiledGraph::CompiledGraph(const Graph& graph, std::span<const Type> types, co
   staged_ = split_stages(specialized);
   if (staged_.later) later_ = std::make_unique<GraphRunner>(staged_.later, compiler);
 
-  plan_ = compiler.planner(*staged_.now);
-  validate_plan(plan_, *staged_.now);
-  for (const PlannedPartition& planned : plan_.partitions) {
-    const auto device = std::find_if(compiler.devices.begin(), compiler.devices.end(),
+  report->graph = staged_.now;
+  report->plan = compiler.planner(*staged_.now);
+  validate_plan(report->plan, *staged_.now);
+  stages_ = lay_out_stages(staged_.now, report->plan, compiler.devices);
+  const bool devices_later = later_ && std::any_of(compiler.devices.begin(), compiler.devices.end(),
+                                                   [](const auto& device) { return device->memory() != nullptr; });
+  asynchronous_ = stages_.asynchronous || devices_later;
+  compile_stages(*report);
+  report->compile_s = seconds_since(start);
+  report_ = std::move(report);
+}
+
+void CompiledGraph::compile_stages(CompileReport& report) {
+  std::vector<std::size_t> held(compiler_.devices.size(), 0);
+  report.layers.resize(report.plan.partitions.size());
+  for (Stage& stage : stages_.stages) {
+    if (stage.kind != Stage::Kind::compute) continue;
+    const auto p = static_cast<std::size_t>(stage.partition);
+    const PlannedPartition& planned = report.plan.partitions[p];
+    const auto device = std::find_if(compiler_.devices.begin(), compiler_.devices.end(),
                                      [&](const auto& candidate) { return candidate->name() == planned.device; });
-    if (device == compiler.devices.end()) {
-      throw_error(ErrorKind::usage, "the plan names device '{}', which this session does not have", planned.device);
-    }
-    Stage stage;
-    stage.partition = make_partition(staged_.now, planned.nodes);
-    CompileOptions options{compiler.options.threads};
+    CompileOptions options{compiler_.options.threads};
     for (std::size_t i = 0; i < planned.kernels.size(); ++i) {
       if (!planned.kernels[i].empty()) options.kernels[planned.nodes[i]] = planned.kernels[i];
     }
-    stage.executable = (*device)->compile(stage.partition, options);
-    report->layers.push_back(stage.executable->layers());
-    report->workspace_bytes += stage.executable->workspace_bytes();
-    report->weight_bytes += stage.executable->weight_bytes();
-    stages_.push_back(std::move(stage));
+    stage.executable = (*device)->compile(stage.work, options);
+    report.layers[p] = stage.executable->layers();
+    const std::size_t workspace = stage.executable->workspace_bytes();
+    const std::size_t weights = stage.executable->weight_bytes();
+    if (stage.location != kHost) {
+      held[static_cast<std::size_t>(stage.location)] += workspace + weights;
+    } else {
+      report.workspace_bytes += workspace;
+      report.weight_bytes += weights;
+    }
   }
-  const std::size_t limit = compiler.options.memory_limit;
-  if (limit != 0 && report->workspace_bytes + report->weight_bytes > limit) {
+  const std::size_t limit = compiler_.options.memory_limit;
+  if (limit != 0 && report.workspace_bytes + report.weight_bytes > limit) {
     throw_error(ErrorKind::limit,
                 "{} needs {} bytes of working memory and {} bytes of packed weights, above the limit of {}; raise "
                 "--memory-limit or use a smaller batch",
-                report->signature, report->workspace_bytes, report->weight_bytes, limit);
+                report.signature, report.workspace_bytes, report.weight_bytes, limit);
   }
-  report->graph = staged_.now;
-  report->plan = plan_;
-  report->compile_s = seconds_since(start);
-  report_ = std::move(report);
+  for (std::size_t i = 0; i < held.size(); ++i) {
+    if (compiler_.devices[i]->memory() == nullptr) continue;
+    report.devices.push_back({compiler_.devices[i]->name(), held[i], stages_.request_bytes[i]});
+  }
+  held_ = compiler_.admission->hold(std::move(held), stages_.request_bytes);
 }
 
 std::unique_ptr<RequestFlow> CompiledGraph::take_flow() const {
@@ -89,16 +77,29 @@ std::unique_ptr<RequestFlow> CompiledGraph::take_flow() const {
       return flow;
     }
   }
-  return std::make_unique<RequestFlow>(*staged_.now, stages_, plan_);
+  return compiler_.arena->execute(
+      [&] { return std::make_unique<RequestFlow>(*staged_.now, stages_, *compiler_.staging); });
 }
 
-void CompiledGraph::trace_layers(const std::vector<LayerTimes>& times, Trace& trace) const {
-  for (std::size_t i = 0; i < times.size(); ++i) {
-    const std::vector<LayerReport>& layers = report_->layers[i];
-    if (times[i].begin_ns.empty()) continue;
-    for (std::size_t j = 0; j < layers.size(); ++j) {
-      trace.add({layers[j].name, "layer", times[i].begin_ns[j], times[i].end_ns[j],
-                 fmt::format("{} {} {}", layers[j].op, layers[j].kernel, layers[j].shape)});
+void CompiledGraph::trace_stages(std::span<const StageTime> stages, const std::vector<LayerTimes>& layers,
+                                 Trace& trace) const {
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    const Stage& stage = stages_.stages[i];
+    std::string track;
+    if (stage.location != kHost) {
+      const std::string device = stages_.devices[static_cast<std::size_t>(stage.location)]->name();
+      const bool computes = stage.kind == Stage::Kind::compute;
+      track = device + (computes ? " compute" : stage.kind == Stage::Kind::copy_in ? " copy in" : " copy out");
+      if (stages[i].end_ns == 0) continue;
+      trace.add({stage.describe(device), computes ? "partition" : "copy", stages[i].begin_ns, stages[i].end_ns,
+                 computes ? std::string() : fmt::format("{} bytes", stage.bytes), track});
+    }
+    if (stage.kind != Stage::Kind::compute) continue;
+    const LayerTimes& times = layers[static_cast<std::size_t>(stage.partition)];
+    const std::vector<LayerReport>& reports = report_->layers[static_cast<std::size_t>(stage.partition)];
+    for (std::size_t j = 0; j < std::min(reports.size(), times.begin_ns.size()); ++j) {
+      trace.add({reports[j].name, "layer", times.begin_ns[j], times.end_ns[j],
+                 fmt::format("{} {} {}", reports[j].op, reports[j].kernel, reports[j].shape), track});
     }
   }
 }
@@ -107,18 +108,23 @@ std::vector<Value> CompiledGraph::run(std::span<const Value> inputs, const Reque
   std::vector<LayerTimes> own_times;
   std::vector<LayerTimes>* times = request.times;
   if (times == nullptr && request.trace != nullptr) times = &own_times;
-  if (times != nullptr) times->resize(stages_.size());
-  std::vector<RunState> states(stages_.size());
+  const std::size_t partitions = report_->plan.partitions.size();
+  if (times != nullptr) times->resize(partitions);
+  std::vector<RunState> states(partitions);
   for (std::size_t i = 0; i < states.size(); ++i) {
     states[i] = {request.bodies, request.cancelled, times != nullptr ? &(*times)[i] : nullptr, request.random};
   }
-  auto flow = take_flow();
-  std::vector<Value> values = flow->run(inputs, states);  // a flow that failed is dropped
+  std::vector<Value> values;
   {
+    const Admission::Grant grant = stages_.asynchronous
+                                       ? compiler_.admission->enter(stages_.request_bytes, request.cancelled)
+                                       : Admission::Grant();
+    auto flow = take_flow();
+    values = flow->run(inputs, states);  // a flow that failed is dropped
+    if (request.trace != nullptr) trace_stages(flow->times(), *times, *request.trace);
     const std::lock_guard lock(flows_mutex_);
     flows_.push_back(std::move(flow));
   }
-  if (request.trace != nullptr) trace_layers(*times, *request.trace);
 
   std::vector<Value> rest;
   if (later_) {

@@ -15,20 +15,25 @@ namespace sparse_run {
 /// Immutable but for its pool of idle flows; run() may be called from several threads.
 class CompiledGraph {
  public:
-  /// Resolves, fuses, plans and compiles `graph` for inputs of these types.
+  /// Resolves, fuses, plans and compiles `graph` for inputs of these types. `compiler` must outlive it.
   CompiledGraph(const Graph& graph, std::span<const Type> types, const Compiler& compiler);
 
-  /// Values parallel to graph.inputs(). Must be called inside the session's arena.
+  /// Values parallel to graph.inputs(). Called inside the session's arena, unless asynchronous(): then outside.
   std::vector<Value> run(std::span<const Value> inputs, const Request& request) const;
+  /// Something runs on a device with memory of its own: the caller waits for it.
+  bool asynchronous() const noexcept { return asynchronous_; }
   const std::shared_ptr<const CompileReport>& report() const noexcept { return report_; }
 
  private:
   std::unique_ptr<RequestFlow> take_flow() const;
-  void trace_layers(const std::vector<LayerTimes>& times, Trace& trace) const;
+  void compile_stages(CompileReport& report);
+  void trace_stages(std::span<const StageTime> stages, const std::vector<LayerTimes>& layers, Trace& trace) const;
 
+  const Compiler& compiler_;
   StagedGraph staged_;
-  Plan plan_;
-  std::vector<Stage> stages_;
+  StageGraph stages_;
+  Admission::Grant held_;  ///< device memory of weights and workspace
+  bool asynchronous_ = false;
   std::unique_ptr<GraphRunner> later_;
   std::shared_ptr<const CompileReport> report_;  // shared: handed to callers, who may outlive the cache entry
   mutable std::mutex flows_mutex_;

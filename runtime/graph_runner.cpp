@@ -1,8 +1,6 @@
 // The cache of compiled signatures.
 #include "runtime/graph_runner.hpp"
 
-#include <tbb/task_arena.h>
-
 #include "runtime/compiled_graph.hpp"
 
 namespace sparse_run {
@@ -44,8 +42,8 @@ std::shared_ptr<const CompiledGraph> GraphRunner::compiled_for(std::span<const T
   }
   try {
     // Isolated: while compiling, this thread must not pick up a request that waits for this very signature.
-    Compiled compiled = tbb::this_task_arena::isolate(
-        [&] { return std::make_shared<const CompiledGraph>(*graph_, types, compiler_); });
+    Compiled compiled =
+        tbb::this_task_arena::isolate([&] { return std::make_shared<const CompiledGraph>(*graph_, types, compiler_); });
     promise.set_value(compiled);
     return compiled;
   } catch (...) {
@@ -64,7 +62,15 @@ std::vector<Value> GraphRunner::run(std::span<const Value> inputs, const Request
   std::vector<Type> types;
   types.reserve(inputs.size());
   for (const Value& value : inputs) types.push_back(Type::of(value));
-  return compiled_for(types)->run(inputs, request);
+  Compiled compiled;
+  std::vector<Value> outputs;
+  compiler_.arena->execute([&] {
+    compiled = compiled_for(types);
+    if (!compiled->asynchronous()) outputs = compiled->run(inputs, request);
+  });
+  // No worker of the arena may sleep while devices work.
+  if (compiled->asynchronous()) outputs = compiled->run(inputs, request);
+  return outputs;
 }
 
 }  // namespace sparse_run

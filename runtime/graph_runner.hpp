@@ -12,19 +12,25 @@
 #include <unordered_map>
 #include <vector>
 
+#include <tbb/task_arena.h>
+
+#include "runtime/admission.hpp"
 #include "runtime/session.hpp"
+#include "runtime/staging_pool.hpp"
 
 namespace sparse_run {
 
 class CompiledGraph;
 
-/// What compiling needs; owned by the session.
+/// What compiling and running need; owned by the session.
 struct Compiler {
   std::vector<std::shared_ptr<Device>> devices;
   std::shared_ptr<Evaluator> evaluator;
   Planner planner;
   SessionOptions options;
-  BodyRunner* bodies = nullptr;
+  tbb::task_arena* arena = nullptr;  ///< where host partitions run
+  StagingPool* staging = nullptr;
+  Admission* admission = nullptr;  ///< budgets parallel to the devices
 };
 
 /// What one request carries through everything it runs.
@@ -44,6 +50,7 @@ class GraphRunner {
   ~GraphRunner();
 
   std::shared_ptr<const CompiledGraph> compiled_for(std::span<const Type> types);
+  /// From any thread. Inside the arena, as bodies are, only when nothing runs on devices with memory of their own.
   std::vector<Value> run(std::span<const Value> inputs, const Request& request);
   const Graph& graph() const noexcept { return *graph_; }
 

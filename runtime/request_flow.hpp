@@ -1,4 +1,4 @@
-// The TBB flow graph of one request: a node per partition, an edge per dependency between partitions.
+// The TBB flow graph of one request: nodes for partitions and copies, an edge per dependency between them.
 #pragma once
 
 #include <tbb/flow_graph.h>
@@ -7,42 +7,77 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <semaphore>
 #include <span>
 #include <vector>
 
-#include "device/device.hpp"
-#include "partitioner/plan.hpp"
+#include "runtime/stage.hpp"
+#include "runtime/staging_pool.hpp"
 
 namespace sparse_run {
 
-/// One partition ready to run.
-struct Stage {
-  Partition partition;
-  std::unique_ptr<Executable> executable;
+/// When a stage ran, of the clock in base/clock.hpp; zero when it did not.
+struct StageTime {
+  std::int64_t begin_ns = 0;
+  std::int64_t end_ns = 0;
 };
 
 /// Executes all stages of a compiled graph for one request at a time; several requests in flight use one flow each.
-/// The graph is built once and reused: a run resets the values and sends one message to the source.
+/// The graph is built once and reused: a run resets the values and sends one message to the source. Stages in host
+/// memory run in the arena. Stages of devices are submitted and continue from the device's own thread: no worker
+/// waits for them.
 class RequestFlow {
  public:
-  /// `stages` must outlive the flow. Construct and run inside the arena that is to execute it.
-  RequestFlow(const Graph& graph, std::span<const Stage> stages, const Plan& plan);
+  /// `stages` and `staging` must outlive the flow. Construct inside the arena that is to execute it.
+  RequestFlow(const Graph& graph, const StageGraph& stages, StagingPool& staging);
+  ~RequestFlow();
+  RequestFlow(const RequestFlow&) = delete;
+  RequestFlow& operator=(const RequestFlow&) = delete;
 
-  /// Values parallel to graph.inputs(); the outputs in order. `states` parallel to the stages. The first error of any
-  /// stage is rethrown after all running stages have ended; the flow is usable again afterwards.
+  /// Values parallel to graph.inputs(); the outputs in order, on the host. `states` by partition. The first error of
+  /// any stage is rethrown after all running stages have ended; the flow is usable again afterwards.
+  /// Call it inside the arena when no stage is asynchronous: the calling thread computes. Call it outside otherwise:
+  /// the calling thread sleeps while the arena's workers and the devices work.
   std::vector<Value> run(std::span<const Value> inputs, std::span<RunState> states);
+  /// Of the last run, parallel to the stages.
+  std::span<const StageTime> times() const noexcept { return times_; }
 
  private:
-  using StageNode = tbb::flow::continue_node<tbb::flow::continue_msg>;
+  using Message = tbb::flow::continue_msg;
+  using Join = tbb::flow::continue_node<Message>;
+  using Asynchronous = tbb::flow::async_node<Message, Message>;
+  /// `join` counts the stages before; it computes, or hands on to `device`.
+  struct Nodes {
+    std::unique_ptr<Join> join;
+    std::unique_ptr<Asynchronous> device;
+    tbb::flow::sender<Message>& sender() const;
+  };
+  class Ticket;
 
-  void execute(std::size_t stage);
+  Nodes make_nodes(std::size_t index);
+  void execute(std::size_t index);
+  void start(std::size_t index, Asynchronous::gateway_type& gateway);
+  EventPtr submit(const Stage& stage);
+  EventPtr submit_work(const Stage& stage);
+  EventPtr submit_copy(const Stage& stage);
+  void fail(std::exception_ptr error);
+  std::vector<Value> collect() const;
+  std::string describe(const Stage& stage) const;
+  std::vector<Value>& at(Location location) { return values_[static_cast<std::size_t>(location + 1)]; }
+  const std::vector<Value>& at(Location location) const { return values_[static_cast<std::size_t>(location + 1)]; }
 
   const Graph& graph_;
-  std::span<const Stage> stages_;
+  const StageGraph& stages_;
+  StagingPool& staging_;
   tbb::flow::graph flow_;
-  tbb::flow::broadcast_node<tbb::flow::continue_msg> source_;
-  std::vector<std::unique_ptr<StageNode>> nodes_;
-  std::vector<Value> values_;
+  tbb::flow::broadcast_node<Message> source_;
+  Join sink_;
+  std::vector<Nodes> nodes_;
+  std::binary_semaphore finished_{0};
+  // Of one run:
+  std::vector<std::vector<Value>> values_;  ///< by location (the host first), then by value
+  std::vector<EventPtr> events_;
+  std::vector<StageTime> times_;
   std::span<RunState> states_;
   std::atomic<bool> failed_{false};
   std::mutex error_mutex_;

@@ -1,8 +1,10 @@
 // Sessions: load passes, ports, the arena, and bodies.
 #include "runtime/session.hpp"
 
+#include <tbb/global_control.h>
 #include <tbb/task_arena.h>
 
+#include <algorithm>
 #include <map>
 
 #include "base/clock.hpp"
@@ -15,10 +17,40 @@ namespace sparse_run {
 
 namespace {
 
-/// Compiles and runs bodies of If, Loop and Scan with the session's own planner.
+/// The host's device, where bodies run.
+std::string host_device(const std::vector<std::shared_ptr<Device>>& devices) {
+  for (const auto& device : devices) {
+    if (device->memory() == nullptr) return device->name();
+  }
+  throw Error(ErrorKind::internal, "a session needs a device that computes in host memory");
+}
+
+/// What each device's own memory may take.
+std::vector<Admission::Budget> budgets_of(const std::vector<std::shared_ptr<Device>>& devices,
+                                          const std::map<std::string, std::size_t>& limits) {
+  constexpr double kDefaultShare = 0.8;
+  std::vector<Admission::Budget> budgets;
+  for (const auto& device : devices) {
+    Admission::Budget budget{device->name(), 0};
+    if (DeviceMemory* memory = device->memory()) {
+      const auto given = limits.find(budget.device);
+      budget.limit = given != limits.end()
+                         ? given->second
+                         : static_cast<std::size_t>(kDefaultShare * static_cast<double>(memory->capacity_bytes()));
+    }
+    budgets.push_back(std::move(budget));
+  }
+  return budgets;
+}
+
+/// Compiles and runs bodies of If, Loop and Scan on the host.
 class SessionBodies final : public BodyRunner {
  public:
-  explicit SessionBodies(const Compiler& compiler) : compiler_(compiler) {}
+  explicit SessionBodies(const Compiler& session) : compiler_(session) {
+    compiler_.planner = [host = host_device(session.devices)](const Graph& graph) {
+      return single_device_plan(graph, host, "");
+    };
+  }
 
   std::vector<Value> run_body(const GraphPtr& body, std::span<const Value> inputs,
                               std::span<const Value> captures) override {
@@ -47,7 +79,7 @@ class SessionBodies final : public BodyRunner {
     return *known.runner;
   }
 
-  const Compiler& compiler_;
+  Compiler compiler_;
   std::mutex mutex_;
   std::map<const Graph*, Known> runners_;
 };
@@ -86,9 +118,27 @@ struct Session::Impl {
   std::vector<Port> outputs;
   std::vector<PassReport> load_passes;
   std::shared_ptr<const Graph> graph;
+  std::unique_ptr<tbb::global_control> workers;
   std::unique_ptr<tbb::task_arena> arena;
+  StagingPool staging;
+  std::unique_ptr<Admission> admission;
   std::unique_ptr<SessionBodies> bodies;
   std::unique_ptr<GraphRunner> runner;
+
+  /// Callers take part in the computing, unless devices work too: then callers wait outside, and all threads are
+  /// workers.
+  void open_arena(int threads) {
+    const bool devices_work = std::any_of(compiler.devices.begin(), compiler.devices.end(),
+                                          [](const auto& device) { return device->memory() != nullptr; });
+    if (!devices_work) {
+      arena = std::make_unique<tbb::task_arena>(threads);
+      return;
+    }
+    const auto limit = tbb::global_control::max_allowed_parallelism;
+    workers = std::make_unique<tbb::global_control>(
+        limit, std::max(tbb::global_control::active_value(limit), static_cast<std::size_t>(threads) + 1));
+    arena = std::make_unique<tbb::task_arena>(threads, 0);
+  }
 
   void check(std::span<const Type> types) const {
     if (types.size() != inputs.size()) {
@@ -103,8 +153,8 @@ struct Session::Impl {
         if (symbol.empty()) continue;
         const auto [known, added] = symbols.try_emplace(symbol, (*types[i].shape)[d], inputs[i].name);
         if (!added && known->second.first != (*types[i].shape)[d]) {
-          throw_error(ErrorKind::input, "dimension '{}' is {} in input '{}' and {} in input '{}'; they must agree", symbol,
-                      known->second.first, known->second.second, (*types[i].shape)[d], inputs[i].name);
+          throw_error(ErrorKind::input, "dimension '{}' is {} in input '{}' and {} in input '{}'; they must agree",
+                      symbol, known->second.first, known->second.second, (*types[i].shape)[d], inputs[i].name);
         }
       }
     }
@@ -118,10 +168,12 @@ Session::Session(std::shared_ptr<const Graph> model, std::vector<std::shared_ptr
   impl_->inputs = ports_of(*model, model->inputs());
   impl_->outputs = ports_of(*model, model->outputs());
   if (options.threads <= 0) options.threads = tbb::this_task_arena::max_concurrency();
-  impl_->arena = std::make_unique<tbb::task_arena>(options.threads);
-  impl_->compiler = {std::move(devices), std::move(evaluator), std::move(planner), std::move(options), nullptr};
+  impl_->admission = std::make_unique<Admission>(budgets_of(devices, options.device_memory_limits));
+  impl_->compiler = {std::move(devices), std::move(evaluator),  std::move(planner), std::move(options), nullptr,
+                     &impl_->staging,    impl_->admission.get()};
+  impl_->open_arena(impl_->compiler.options.threads);
+  impl_->compiler.arena = impl_->arena.get();
   impl_->bodies = std::make_unique<SessionBodies>(impl_->compiler);
-  impl_->compiler.bodies = impl_->bodies.get();
   impl_->arena->execute([&] {
     impl_->graph = std::make_shared<const Graph>(
         optimize(*model, *impl_->compiler.evaluator, impl_->compiler.options.passes, &impl_->load_passes));
@@ -149,7 +201,7 @@ std::vector<Value> Session::run(std::span<const Value> inputs, const RunOptions&
   impl_->check(types);
   std::mt19937_64 random(impl_->compiler.options.seed);
   const Request request{impl_->bodies.get(), &random, options.cancelled, options.times, options.trace};
-  return impl_->arena->execute([&] { return impl_->runner->compiled_for(types)->run(inputs, request); });
+  return impl_->runner->run(inputs, request);
 }
 
 }  // namespace sparse_run

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <span>
@@ -18,15 +19,18 @@
 
 namespace sparse_run {
 
-/// Places a resolved graph. Called once per input-shape signature, and for bodies of If, Loop and Scan.
+/// Places a resolved graph. Called once per input-shape signature. Bodies of If, Loop and Scan are not planned: they
+/// run on the host, where their node is.
 using Planner = std::function<Plan(const Graph& graph)>;
 
 struct SessionOptions {
-  int threads = 0;                        ///< 0: every core this process may use
-  std::uint64_t seed = 0;                 ///< of random operators
-  PassOptions passes;                     ///< which passes not to run
-  std::size_t cached_signatures = 8;      ///< compiled input-shape signatures kept (least recently used goes)
-  std::size_t memory_limit = 0;           ///< bytes of working memory and packed weights of a signature; 0: unlimited
+  int threads = 0;                    ///< 0: every core this process may use
+  std::uint64_t seed = 0;             ///< of random operators
+  PassOptions passes;                 ///< which passes not to run
+  std::size_t cached_signatures = 8;  ///< compiled input-shape signatures kept (least recently used goes)
+  std::size_t memory_limit = 0;       ///< bytes of working memory and packed weights of a signature; 0: unlimited
+  /// Bytes of a device's own memory that all signatures and requests together may take; default: 80% of it.
+  std::map<std::string, std::size_t> device_memory_limits;
 };
 
 /// An input or output of the model as it declares it.
@@ -34,6 +38,13 @@ struct Port {
   std::string name;
   Type type;                         ///< -1 where symbolic or unknown
   std::vector<std::string> symbols;  ///< parallel to the shape; "" where the dimension is a number or anonymous
+};
+
+/// Memory of a device with memory of its own, for one signature.
+struct DeviceUse {
+  std::string device;
+  std::size_t held_bytes = 0;         ///< weights and workspace, as long as the signature is kept
+  std::size_t bytes_per_request = 0;  ///< values
 };
 
 /// What was compiled for one signature.
@@ -44,8 +55,9 @@ struct CompileReport {
   std::shared_ptr<const Graph> graph;  ///< resolved and fused: what layers and plan refer to; shared with the program
   Plan plan;
   std::vector<std::vector<LayerReport>> layers;  ///< per partition, the steps of its executable
-  std::size_t workspace_bytes = 0;
-  std::size_t weight_bytes = 0;
+  std::size_t workspace_bytes = 0;               ///< on the host
+  std::size_t weight_bytes = 0;                  ///< on the host
+  std::vector<DeviceUse> devices;                ///< those with memory of their own
 };
 
 /// Optional companions of one run.
@@ -58,7 +70,8 @@ struct RunOptions {
 /// Thread-safe: run() and prepare() may be called from several threads at once.
 class Session {
  public:
-  /// `devices` are offered to `planner` by name; `evaluator` folds constants.
+  /// `devices` are offered to `planner` by name, one of them at least computes in host memory; `evaluator` folds
+  /// constants.
   Session(std::shared_ptr<const Graph> model, std::vector<std::shared_ptr<Device>> devices,
           std::shared_ptr<Evaluator> evaluator, Planner planner, SessionOptions options);
   ~Session();
@@ -67,9 +80,9 @@ class Session {
 
   const std::vector<Port>& inputs() const noexcept;
   const std::vector<Port>& outputs() const noexcept;
-  const SessionOptions& options() const noexcept;            ///< threads resolved
+  const SessionOptions& options() const noexcept;  ///< threads resolved
   const std::vector<PassReport>& load_passes() const noexcept;
-  std::shared_ptr<const Graph> graph() const noexcept;       ///< after the load passes
+  std::shared_ptr<const Graph> graph() const noexcept;  ///< after the load passes
 
   /// Compiles for inputs of these types (parallel to inputs(), concrete) unless cached. Error(model) when the model
   /// refuses them, Error(input) when they do not fit the ports, Error(limit) above memory_limit.

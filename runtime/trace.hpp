@@ -16,15 +16,18 @@ class Trace {
  public:
   struct Event {
     std::string name;      ///< layer or phase
-    std::string category;  ///< "layer", "partition", "request", "compile"
+    std::string category;  ///< "layer", "partition", "copy", "request", "compile"
     std::int64_t begin_ns = 0;
     std::int64_t end_ns = 0;
-    std::string detail;  ///< kernel, shape; may be empty
+    std::string detail = {};  ///< kernel, shape; may be empty
+    std::string track = {};   ///< of a device's stream, by name; empty: the calling thread's
   };
 
   Trace();
-  /// Records an event on the calling thread's track. Thread-safe.
+  /// Records an event on its track. Thread-safe.
   void add(Event event);
+  /// What was recorded so far, in the order of recording. Thread-safe.
+  std::vector<Event> events() const;
   /// One JSON object; times relative to construction. Thread-safe against add().
   void write(std::ostream& out) const;
 
@@ -35,7 +38,8 @@ class Trace {
   };
   mutable std::mutex mutex_;
   std::int64_t origin_ns_;
-  std::map<std::thread::id, int> tracks_;
+  std::map<std::thread::id, int> thread_tracks_;
+  std::vector<std::string> tracks_;  ///< their names
   std::vector<Recorded> events_;
 };
 
