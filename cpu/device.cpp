@@ -1,6 +1,7 @@
 // The CPU as a device.
 #include "cpu/device.hpp"
 
+#include "cpu/blocked_graph.hpp"
 #include "cpu/graph_kernels/adjacency.hpp"
 #include "cpu/program.hpp"
 #include "cpu/selection/selector.hpp"
@@ -24,9 +25,11 @@ class CpuDevice final : public Device {
   std::unique_ptr<Executable> compile(const Partition& partition, const CompileOptions& options) override {
     // Without a budget nothing depends on earlier runs either.
     const SelectionPolicy policy{budget_s_, budget_s_ > 0 ? &memory_ : nullptr};
-    return std::make_unique<Program>(
-        partition, Environment{.machine = machine_, .threads = options.threads, .adjacencies = adjacencies_}, options,
-        policy);
+    const Environment environment{.machine = machine_, .threads = options.threads, .adjacencies = adjacencies_};
+    if (const auto blocked = with_blocked_images(partition, options)) {
+      return std::make_unique<Program>(blocked->partition, environment, blocked->options, policy);
+    }
+    return std::make_unique<Program>(partition, environment, options, policy);
   }
 
  private:

@@ -37,6 +37,8 @@ const KernelTable& KernelTable::standard() {
   static const KernelTable table = [] {
     KernelTable built;
     register_convolution_kernels(built);
+    register_blocked_convolution_kernels(built);
+    register_blocked_plane_kernels(built);
     register_matmul_kernels(built);
     register_attention_kernels(built);
     register_elementwise_kernels(built);

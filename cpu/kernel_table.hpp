@@ -64,6 +64,8 @@ class KernelTable {
 // One registration function per kernel family.
 void register_convolution_kernels(KernelTable& table);
 void register_sparse_convolution_kernels(KernelTable& table);  ///< called by the former: tried first
+void register_blocked_convolution_kernels(KernelTable& table);
+void register_blocked_plane_kernels(KernelTable& table);
 void register_matmul_kernels(KernelTable& table);
 void register_sparse_matmul_kernels(KernelTable& table);  ///< called by the former: tried first
 void register_attention_kernels(KernelTable& table);

@@ -19,6 +19,7 @@
 //   load/store, load(p, m)/store(p, x, m)   unaligned; masked forms touch no memory outside the mask, load gives 0
 //   there merge(x, p, m)            x with the lanes of m loaded from p merge_stride2(x, p, m)    x with lane l of m
 //   loaded from p[2 l] min(a, x), max(a, x)      x where either is NaN
+//   max_or_nan(a, x)          NaN where either is NaN
 // plus arithmetic. A dense tile has kTileRows × kTileVectors sums; the set has kRegisters vector registers.
 // Everything is static and always inlined: translation units with different flags share no symbol.
 
@@ -103,6 +104,9 @@ struct Avx512 {
   SPARSE_RUN_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
   SPARSE_RUN_INLINE F min(F a, F x) { return _mm512_min_ps(a, x); }
   SPARSE_RUN_INLINE F max(F a, F x) { return _mm512_max_ps(a, x); }
+  SPARSE_RUN_INLINE F max_or_nan(F a, F x) {
+    return _mm512_mask_mov_ps(_mm512_max_ps(a, x), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a);
+  }
   SPARSE_RUN_INLINE F abs(F x) { return _mm512_abs_ps(x); }
   SPARSE_RUN_INLINE F copy_sign(F magnitude, F sign) {
     return _mm512_or_ps(magnitude, _mm512_and_ps(sign, _mm512_set1_ps(-0.0f)));
@@ -192,6 +196,9 @@ struct Avx2 {
   SPARSE_RUN_INLINE F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
   SPARSE_RUN_INLINE F min(F a, F x) { return _mm256_min_ps(a, x); }
   SPARSE_RUN_INLINE F max(F a, F x) { return _mm256_max_ps(a, x); }
+  SPARSE_RUN_INLINE F max_or_nan(F a, F x) {
+    return _mm256_blendv_ps(_mm256_max_ps(a, x), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+  }
   SPARSE_RUN_INLINE F abs(F x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
   SPARSE_RUN_INLINE F copy_sign(F magnitude, F sign) {
     return _mm256_or_ps(magnitude, _mm256_and_ps(sign, _mm256_set1_ps(-0.0f)));
@@ -288,6 +295,7 @@ struct Portable {
   SPARSE_RUN_INLINE F fma(F a, F b, F c) { return a * b + c; }
   SPARSE_RUN_INLINE F min(F a, F x) { return select(a < x, a, x); }
   SPARSE_RUN_INLINE F max(F a, F x) { return select(a > x, a, x); }
+  SPARSE_RUN_INLINE F max_or_nan(F a, F x) { return select((a > x) | (a != a), a, x); }
   SPARSE_RUN_INLINE F abs(F x) { return reinterpret_cast<F>(reinterpret_cast<I>(x) & 0x7fffffff); }
   SPARSE_RUN_INLINE F copy_sign(F magnitude, F sign) {
     return reinterpret_cast<F>(reinterpret_cast<I>(magnitude) | (reinterpret_cast<I>(sign) & INT32_MIN));

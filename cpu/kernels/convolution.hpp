@@ -28,4 +28,7 @@ struct Convolution {
 /// Describes the node, or says why it is none that column kernels compute.
 std::optional<std::string> describe_convolution(const NodeView& view, Convolution& conv);
 
+/// The same for an input that lies in memory in another layout than its [N, C, …] shape `input`.
+std::optional<std::string> describe_convolution(const NodeView& view, const Shape& input, Convolution& conv);
+
 }  // namespace sparse_run::cpu

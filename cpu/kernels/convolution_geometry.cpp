@@ -17,9 +17,14 @@ Workload Convolution::workload() const {
 
 std::optional<std::string> describe_convolution(const NodeView& view, Convolution& conv) {
   if (!view.all_f32()) return "operands are not all f32";
+  return describe_convolution(view, view.input_shape(0), conv);
+}
+
+std::optional<std::string> describe_convolution(const NodeView& view, const Shape& input, Convolution& conv) {
+  if (!view.all_f32()) return "operands are not all f32";
   const WeightFacts* weights = view.weight(1);
   if (weights == nullptr) return "the weights are computed at run time";
-  const ConvGeometry geometry = ConvGeometry::forward(view.node(), view.input_shape(0), weights->shape());
+  const ConvGeometry geometry = ConvGeometry::forward(view.node(), input, weights->shape());
   if (geometry.axes.empty() || geometry.axes.size() > 2) return "only one or two spatial dimensions";
   if (element_count(view.output_shape(0)) == 0 || weights->elements() == 0) return "an operand is empty";
   if (element_count(view.input_shape(0)) == 0) return "the input is empty";
