@@ -1,9 +1,30 @@
 // Execution of compiled CPU programs.
 #include "cpu/program.hpp"
 
+#include <sys/mman.h>
+
+#include <cstdint>
+
 #include "base/clock.hpp"
 
 namespace sparse_run::cpu {
+
+namespace {
+
+/// Asks for large pages where whole ones fit: rows read in any order would otherwise need an entry of the processor's
+/// address table each. The system may refuse.
+void advise_huge_pages(Tensor& memory) {
+#ifdef MADV_HUGEPAGE
+  constexpr std::uintptr_t kHugePage = std::uintptr_t{1} << 21;
+  const auto begin = (reinterpret_cast<std::uintptr_t>(memory.raw()) + kHugePage - 1) / kHugePage * kHugePage;
+  const auto end = (reinterpret_cast<std::uintptr_t>(memory.raw()) + memory.bytes()) / kHugePage * kHugePage;
+  if (end > begin) static_cast<void>(madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE));
+#else
+  static_cast<void>(memory);
+#endif
+}
+
+}  // namespace
 
 Program::~Program() = default;
 
@@ -18,6 +39,7 @@ std::unique_ptr<Program::Frame> Program::take_frame() const {
   }
   auto frame = std::make_unique<Frame>();
   frame->arena = Tensor::allocate(DType::u8, {static_cast<std::int64_t>(arena_bytes_)});
+  advise_huge_pages(frame->arena);
   frame->values.resize(slots_.size());
   auto* const base = static_cast<std::byte*>(frame->arena.raw());
   for (std::size_t i = 0; i < slots_.size(); ++i) {
@@ -44,7 +66,8 @@ void Program::run(std::span<const Value> inputs, std::span<Value> outputs, RunSt
     }
     if (group.storage != Storage::input && group.storage != Storage::output) continue;
     const auto index = static_cast<std::size_t>(group.external);
-    const auto owner = static_cast<std::size_t>(group.storage == Storage::input ? input_slots_[index] : output_slots_[index]);
+    const auto owner =
+        static_cast<std::size_t>(group.storage == Storage::input ? input_slots_[index] : output_slots_[index]);
     const Slot& slot = slots_[owner];
     if (group.storage == Storage::input) {
       values[owner] = inputs[index];

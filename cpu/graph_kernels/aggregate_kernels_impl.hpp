@@ -9,7 +9,7 @@
 namespace sparse_run::cpu {
 
 /// Edges whose rows are fetched ahead: rows lie anywhere, so the processor cannot guess the next one.
-inline constexpr std::size_t kFetchEdges = 6;
+inline constexpr std::size_t kFetchEdges = 16;
 /// Bytes of a row fetched ahead; the rest follows in order, which the processor sees by itself.
 inline constexpr std::size_t kFetchBytes = 1024;
 

@@ -15,6 +15,7 @@ using Op = RowExpression::Op;
 
 constexpr int kMessageNodes = 28;  // with an operand for each and one more, expressions stay below kMaxSteps
 constexpr int kSearchDepth = 24;
+constexpr std::size_t kMostReaders = 64;  // followed from one value
 
 bool is_concrete_f32(const GraphBuilder& graph, ValueId id) {
   return id != kNoValue && type_of(graph, id).is_concrete() && type_of(graph, id).dtype == DType::f32;
@@ -68,21 +69,23 @@ std::optional<Tensor> first_column(const Tensor& indices, std::int64_t rows) {
 }  // namespace
 
 std::optional<float> uniform_of(const GraphBuilder& graph, ValueId id) {
-  if (id == kNoValue) return std::nullopt;
-  if (const Tensor* tensor = constant_of(graph, id)) {
-    if (tensor->dtype() != DType::f32 || tensor->size() == 0) return std::nullopt;
-    const auto elements = tensor->data<float>();
-    const bool equal = std::ranges::all_of(elements, [&](float element) { return element == elements[0]; });
-    return equal ? std::optional(elements[0]) : std::nullopt;
+  while (id != kNoValue) {
+    if (const Tensor* tensor = constant_of(graph, id)) {
+      if (tensor->dtype() != DType::f32 || tensor->size() == 0) return std::nullopt;
+      const auto elements = tensor->data<float>();
+      const bool equal = std::ranges::all_of(elements, [&](float element) { return element == elements[0]; });
+      return equal ? std::optional(elements[0]) : std::nullopt;
+    }
+    const Node* node = producer_of(graph, id);
+    if (node == nullptr || !is_concrete_f32(graph, id)) return std::nullopt;
+    if (node->is("ConstantOfShape")) {
+      const Tensor* value = node->find<Tensor>("value");
+      if (value == nullptr) return 0.0f;
+      return value->dtype() == DType::f32 && value->size() == 1 ? std::optional(value->data<float>()[0]) : std::nullopt;
+    }
+    if (!node->is("Expand") && !only_reshapes(*node)) return std::nullopt;
+    id = node->inputs[0];
   }
-  const Node* node = producer_of(graph, id);
-  if (node == nullptr || !is_concrete_f32(graph, id)) return std::nullopt;
-  if (node->is("ConstantOfShape")) {
-    const Tensor* value = node->find<Tensor>("value");
-    if (value == nullptr) return 0.0f;
-    return value->dtype() == DType::f32 && value->size() == 1 ? std::optional(value->data<float>()[0]) : std::nullopt;
-  }
-  if (node->is("Expand") || only_reshapes(*node)) return uniform_of(graph, node->inputs[0]);
   return std::nullopt;
 }
 
@@ -245,9 +248,28 @@ void RowReader::append(ValueId id, RowSpan span) {
   message.push(Op::operand, add_operand(id, Aggregate::per_edge, span));
 }
 
+/// True when all that reads a value computes rows that are scattered in the end: then nothing is left to store it for.
+bool RowReader::vanishes(ValueId id) const {
+  std::vector<ValueId> seen = {id};
+  for (std::size_t next = 0; next < seen.size(); ++next) {
+    if (graph_.is_output(seen[next]) || seen.size() > kMostReaders) return false;
+    for (const NodeId reader : graph_.consumers(seen[next])) {
+      const Node& node = graph_.node(reader);
+      if ((node.is("ScatterElements") || node.is("ScatterND")) && node.inputs[2] == seen[next]) continue;
+      std::vector<float> numbers;
+      if (!only_reshapes(node) && !node.is("Expand") && !row_operation(graph_, node, numbers)) return false;
+      if (std::ranges::find(seen, node.outputs[0]) == seen.end()) seen.push_back(node.outputs[0]);
+    }
+  }
+  return true;
+}
+
 bool RowReader::append_computed(const Node& node, ValueId id, RowSpan span) {
   RowExpression& message = aggregate_.message;
   const Shape& result = shape_of(graph_, id);
+  const bool gathers = node.is("Gather") || node.is("GatherND") || node.is("GatherElements");
+  // what is stored for others anyway is read, not computed again; gathered rows are read where they were gathered from
+  if (!gathers && !only_reshapes(node) && !vanishes(id)) return false;
   if (only_reshapes(node)) {
     if (!is_concrete_f32(graph_, node.inputs[0])) return false;
     const Shape& source = shape_of(graph_, node.inputs[0]);
@@ -256,7 +278,7 @@ bool RowReader::append_computed(const Node& node, ValueId id, RowSpan span) {
     return true;
   }
   if (node.is("Expand")) return append_operand(node.inputs[0], result, span);
-  if (node.is("Gather") || node.is("GatherND") || node.is("GatherElements")) return append_gathered(node, span);
+  if (gathers) return append_gathered(node, span);
   std::vector<float> numbers;
   const auto operation = row_operation(graph_, node, numbers);
   if (!operation) return false;

@@ -48,6 +48,7 @@ class RowReader {
 
   std::int64_t add_operand(ValueId id, std::int64_t role, RowSpan span);
   void append(ValueId id, RowSpan span);
+  bool vanishes(ValueId id) const;
   bool append_computed(const Node& node, ValueId id, RowSpan span);
   bool append_gathered(const Node& node, RowSpan span);
   bool append_operand(ValueId id, const Shape& result, RowSpan span);
