@@ -16,6 +16,7 @@
 #include "partitioner/rank_stages.hpp"
 #include "runtime/distributed/data_stream.hpp"
 #include "runtime/distributed/pipeline_form.hpp"
+#include "runtime/distributed/row_form.hpp"
 #include "runtime/distributed/wire.hpp"
 #include "runtime/job.hpp"
 
@@ -43,7 +44,8 @@ class RankedRun {
     job_ = share_job(ranks().cluster(), inputs_);
     const auto start = Clock::now();
     const Parallel form = options().parallel == Parallel::automatic ? Parallel::data : options().parallel;
-    if (form == Parallel::data || !make_pipeline_form(form)) make_data_form();
+    const bool cut = form == Parallel::rows ? make_row_form() : form != Parallel::data && make_pipeline_form(form);
+    if (!cut) make_data_form();
     context_.report.compile_s = seconds_since(start);
     if (options().dry_run) return;
     if (context_.wants_results)
@@ -146,18 +148,17 @@ class RankedRun {
     return all;
   }
 
-  /// False, with a notice, when the model cannot be cut.
-  bool make_pipeline_form(Parallel form) {
-    const int pipelines = form == Parallel::hybrid ? std::max(1, ranks().size() / kStagesOfHybrid) : 1;
-    std::vector<PipelineSignature> planned;
+  /// The model resolved for every signature; empty, with a notice, when it cannot be cut.
+  std::vector<PipelineSignature> resolve_for_cutting() {
+    std::vector<PipelineSignature> resolved;
     phase("resolve", [&] {
       for (const std::vector<Type>& types : signatures()) {
-        planned.push_back({std::make_shared<const Graph>(
-                               specialize(*context_.session.graph(), types, *context_.evaluator, context_.passes)),
-                           {}});
+        resolved.push_back({std::make_shared<const Graph>(
+                                specialize(*context_.session.graph(), types, *context_.evaluator, context_.passes)),
+                            {}});
       }
     });
-    for (const PipelineSignature& signature : planned) {
+    for (const PipelineSignature& signature : resolved) {
       const Graph& graph = *signature.graph;
       const auto obstacle = std::find_if(graph.outputs().begin(), graph.outputs().end(),
                                          [&](ValueId output) { return !can_cross_ranks(graph.value(output).type); });
@@ -168,14 +169,48 @@ class RankedRun {
                         "not cut, requests are spread instead",
                         graph.value(*obstacle).name, to_string(graph.value(*obstacle).type)));
       }
-      return false;
+      return {};
     }
+    return resolved;
+  }
+
+  int signature_of(std::int64_t request) const {
+    return request >= 0 && parts_ && !job_.pad_last && parts_->rows_of(request).count < job_.micro_batch ? 1 : 0;
+  }
+
+  bool make_row_form() {
+    const std::vector<PipelineSignature> resolved = resolve_for_cutting();
+    if (resolved.empty()) return false;
+    make_parts();
+    phase("compile", [&] {
+      std::vector<RowProgram> programs;
+      for (const PipelineSignature& signature : resolved) {
+        programs.push_back(split_rows(*signature.graph, ranks().rank(), ranks().size()));
+      }
+      if (leads()) {
+        const RowProgram& first = programs.front();
+        if (first.split_nodes == 0) {
+          context_.notice("no layer is large enough to be split: every rank computes everything");
+        } else if (options().verbosity > 0) {
+          context_.notice(fmt::format("{} layers are split, {} exchanges in {} levels", first.split_nodes,
+                                      first.exchanges.size(), first.levels.size()));
+        }
+      }
+      form_ = std::make_unique<RowForm>(
+          ranks().cluster(), std::move(programs), [this](std::int64_t request) { return signature_of(request); },
+          context_.make_session, context_.run_options.trace);
+    });
+    return true;
+  }
+
+  bool make_pipeline_form(Parallel form) {
+    const int pipelines = form == Parallel::hybrid ? std::max(1, ranks().size() / kStagesOfHybrid) : 1;
+    std::vector<PipelineSignature> planned = resolve_for_cutting();
+    if (planned.empty()) return false;
     share_plans(planned, ranks().size() / pipelines);
     PipelineOptions pipeline;
     pipeline.groups = pipelines;
-    pipeline.signature_of = [this](std::int64_t request) {
-      return request >= 0 && parts_ && !job_.pad_last && parts_->rows_of(request).count < job_.micro_batch ? 1 : 0;
-    };
+    pipeline.signature_of = [this](std::int64_t request) { return signature_of(request); };
     make_parts();
     phase("compile", [&] {
       auto made = std::make_unique<PipelineForm>(ranks().cluster(), planned, pipeline, context_.make_session,

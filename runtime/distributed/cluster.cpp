@@ -26,6 +26,13 @@ bool is_a_rank_s_own(ErrorKind kind) noexcept {
          kind == ErrorKind::comm;
 }
 
+void abort_with_current_exception(Cluster& cluster) {
+  const Trouble trouble = trouble_of_current_exception();
+  if (cluster.transport().failure()) return;
+  cluster.transport().abort({is_a_rank_s_own(trouble.kind) ? ErrorKind::comm : trouble.kind, cluster.rank(),
+                             fmt::format("rank {}: {}", cluster.rank(), trouble.text)});
+}
+
 Cluster::Cluster(comm::Transport& transport, std::function<void(const comm::Failure&)> on_failure)
     : transport_(transport) {
   transport_.on_message([this](comm::Message message) {

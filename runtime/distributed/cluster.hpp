@@ -92,4 +92,7 @@ class Cluster {
   bool agreed_to_fail_ = false;
 };
 
+/// After an error on this rank while others wait for what it will not do: brings the job down, unless it is down.
+void abort_with_current_exception(Cluster& cluster);
+
 }  // namespace sparse_run

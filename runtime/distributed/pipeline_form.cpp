@@ -330,10 +330,7 @@ class PipelineForm::Round {
     try {
       std::rethrow_exception(error_);
     } catch (...) {
-      const Trouble trouble = trouble_of_current_exception();
-      const bool own = is_a_rank_s_own(trouble.kind);
-      cluster_.transport().abort({own ? ErrorKind::comm : trouble.kind, cluster_.rank(),
-                                  fmt::format("rank {}: {}", cluster_.rank(), trouble.text)});
+      abort_with_current_exception(cluster_);
     }
   }
 
