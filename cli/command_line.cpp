@@ -10,10 +10,13 @@
 #include <system_error>
 
 #include "base/error.hpp"
+#include "cli/calibration_run.hpp"
 #include "cli/doctor.hpp"
 #include "cli/interruption.hpp"
 #include "cli/listings.hpp"
 #include "cli/options.hpp"
+#include "cli/partial_file.hpp"
+#include "cli/placement.hpp"
 #include "cli/ranks.hpp"
 #include "cli/run_model.hpp"
 
@@ -37,11 +40,20 @@ void execute(const Options& options) {
     std::fputs(text().c_str(), stdout);
     asked = true;
   };
-  answer(options.list_devices, [] { return list_devices(discover_machine()); });
+  answer(options.list_devices, [&] { return list_topology(options, discover_machine()); });
+  answer(options.list_policies, list_policies);
+  answer(!options.plan_diff.empty(), [&] { return diff_plans(options.plan_diff[0], options.plan_diff[1]); });
+  answer(options.calibrate, [&] { return calibrate(options); });
   answer(options.list_operators, list_operators);
   answer(options.list_passes, list_passes);
   answer(options.doctor, [] { return doctor_text(discover_machine()); });
   if (options.model.empty()) {
+    if (!options.topology_out.empty()) {
+      const Machine machine = discover_machine();
+      write_text_file(options.topology_out,
+                      topology_to_json(topology_in_use(options, machine, computing_threads(options, machine))));
+      return;
+    }
     if (!asked) throw_error(ErrorKind::usage, "no model is named; give one, or see --help");
     return;
   }

@@ -30,8 +30,14 @@ void check_device_name(const std::string& name, const char* option) {
 
 }  // namespace
 
-std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const Machine& machine) {
-  for (const std::string& name : options.devices) check_device_name(name, "--devices");
+std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const Machine& machine,
+                                                  const Topology* topology) {
+  if (topology != nullptr) {
+    for (const std::string& name : options.devices) check_device_name(name, "--devices");
+    if (options.devices.empty()) {
+      for (const DeviceSpec& device : topology->hosts.front().devices) check_device_name(device.name, "--topology");
+    }
+  }
   for (const auto& [name, bytes] : options.memory_limits) check_device_name(name, "--memory-limit");
   cpu::CpuOptions cpu_options;
   cpu_options.timing_budget_s = options.kernel_timing;

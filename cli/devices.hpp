@@ -7,12 +7,15 @@
 #include "cli/options.hpp"
 #include "device/device.hpp"
 #include "device/machine.hpp"
+#include "partitioner/topology.hpp"
 
 namespace sparse_run::cli {
 
-/// Devices that were named, or all there are. Error(device) for one that is absent, saying what is missing;
-/// Error(usage) for a name that is no device.
-std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const Machine& machine);
+/// Devices that were named, or all of the topology; with nullptr, only those that need nothing but this process,
+/// because nothing will run on the others. Error(device) for one that is absent, saying what is missing; Error(usage)
+/// for a name that is no device.
+std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const Machine& machine,
+                                                  const Topology* topology);
 
 /// Bytes the CPU may use: --memory-limit, else 80% of what is available.
 std::uint64_t cpu_memory_limit(const Options& options);

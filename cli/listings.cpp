@@ -3,18 +3,11 @@
 
 #include <fmt/format.h>
 
-#include "cli/quantities.hpp"
 #include "cli/text_table.hpp"
-#include "cpu/device.hpp"
 #include "graph/ops/schema.hpp"
 #include "graph/passes/pipeline.hpp"
 
 namespace sparse_run::cli {
-
-std::string list_devices(const Machine& machine) {
-  const auto cpu = cpu::make_cpu_device(machine);
-  return fmt::format("{}  {}\n", cpu->name(), cpu->description());
-}
 
 std::string list_operators() {
   TextTable table({"domain", "operator", "since opset"}, "lll");

@@ -82,6 +82,30 @@ void define_input(CLI::App& app, Options& options, Typed& typed) {
   single(app, "--atol", options.atol, "A", "Absolute tolerance of comparisons (1e-5).")->group(kInput);
 }
 
+void define_placement(CLI::App& app, Options& options) {
+  single(app, "--policy", options.policy, "NAME[:key=value,...]",
+         "What places layers on devices, see --list-policies; or the path of a shared object (auto).")
+      ->group(kPlace);
+  single(app, "--objective", options.objective, "NAME",
+         "What a plan is best for: latency (default), throughput, memory.")
+      ->group(kPlace);
+  repeatable(app, "--pin", options.pins, "REGEX=device[:rank][/kernel]",
+             "Place nodes whose whole name matches; beats plan file and policy. Repeatable.")
+      ->group(kPlace);
+  single(app, "--plan", options.plan, "FILE.json", "Follow this plan, as --plan-out wrote it or a person edited it.")
+      ->group(kPlace);
+  app.add_flag("--strict", options.strict, "With --plan: refuse stale hashes and whatever the plan does not say.")
+      ->group(kPlace);
+  single(app, "--topology", options.topology, "FILE.json", "Plan for these devices and links instead of those found.")
+      ->group(kPlace);
+  single(app, "--topology-out", options.topology_out, "FILE.json", "Write the devices and links that are planned for.")
+      ->group(kPlace);
+  single(app, "--simulate", options.simulate, "FILE.json",
+         "Predict a stream of requests on the hosts of a topology file; nothing runs. --trace keeps a Gantt chart.")
+      ->group(kPlace);
+  single(app, "--requests", options.requests, "N", "Requests to simulate (100 for each rank).")->group(kPlace);
+}
+
 void define_place(CLI::App& app, Options& options, Typed& typed) {
   app.add_option("--devices", options.devices, "Devices to use, of those in --list-devices. Default: all.")
       ->type_name("NAME,...")
@@ -94,9 +118,12 @@ void define_place(CLI::App& app, Options& options, Typed& typed) {
              "Most memory to use, like cpu=2GiB; exit 9 beyond. Default: 80% of what is available.")
       ->group(kPlace);
   single(app, "--seed", options.seed, "N", "Seed of random inputs and random operators (0).")->group(kPlace);
-  app.add_flag("--explain", options.explain, "Print which kernel runs each layer, and why others were refused.")
+  define_placement(app, options);
+  app.add_flag("--explain", options.explain,
+               "Print why partitions and kernels were chosen, and what would turn the choice.")
       ->group(kPlace);
-  single(app, "--plan-out", options.plan_out, "FILE", "Write the plan, as FILE.json or FILE.dot (Graphviz).")
+  single(app, "--plan-out", options.plan_out, "FILE",
+         "Write the plan, as FILE.json, FILE.dot (Graphviz) or FILE.html (a page to look at).")
       ->group(kPlace);
   app.add_flag("--dry-run", options.dry_run, "Load, plan and compile, print the plan, and run nothing.")->group(kPlace);
   single(app, "--kernel-timing", options.kernel_timing, "S",
@@ -153,6 +180,14 @@ void define_asking(CLI::App& app, Options& options) {
       ->group(kAsk);
   app.add_flag("--doctor", options.doctor, "Check this machine, and say what to do.")->group(kAsk);
   app.add_flag("--list-devices", options.list_devices, "Devices that are there.")->group(kAsk);
+  app.add_flag("--list-policies", options.list_policies, "Policies of placement, with their parameters.")->group(kAsk);
+  app.add_flag("--calibrate", options.calibrate,
+               "Measure this machine and keep the result for predictions; with a model, its layers too.")
+      ->group(kAsk);
+  app.add_option("--plan-diff", options.plan_diff, "What differs between two plan files.")
+      ->type_name("A.json B.json")
+      ->expected(2)
+      ->group(kAsk);
   app.add_flag("--list-operators", options.list_operators, "Operators that are known, with opset versions.")
       ->group(kAsk);
   app.add_flag("--list-passes", options.list_passes, "Passes of the compiler.")->group(kAsk);
@@ -302,8 +337,12 @@ void understand(Options& options, const Typed& typed) {
   check(options.duration > 0 && options.duration <= 1e6, "--duration: give seconds above 0, up to 1e6");
   check(options.timeout >= 0 && options.timeout <= 1e8, "--timeout: give seconds from 0 to 1e8");
   const auto ends_with = [&](const char* suffix) { return options.plan_out.ends_with(suffix); };
-  check(options.plan_out.empty() || ends_with(".json") || ends_with(".dot"),
-        "--plan-out: the file's name has to end in .json or .dot, which says the format");
+  check(options.plan_out.empty() || ends_with(".json") || ends_with(".dot") || ends_with(".html"),
+        "--plan-out: the file's name has to end in .json, .dot or .html, which says the format");
+  check(!options.requests || (*options.requests >= 1 && *options.requests <= 100'000'000),
+        "--requests: give a number from 1 to 100000000");
+  check(options.objective == "latency" || options.objective == "throughput" || options.objective == "memory",
+        "--objective: choose latency, throughput or memory");
 }
 
 }  // namespace

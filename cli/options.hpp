@@ -35,6 +35,15 @@ struct Options {
   std::vector<std::string> devices;
   int threads = 0;                                                   ///< 0: every core
   std::vector<std::pair<std::string, std::uint64_t>> memory_limits;  ///< device, bytes
+  std::string policy = "auto";                                       ///< NAME[:key=value,…] or a shared object
+  std::string objective = "latency";
+  std::vector<std::string> pins;  ///< REGEX=device[:rank][/kernel]
+  std::string plan;               ///< a plan file to follow
+  std::string topology;           ///< a topology file instead of this machine
+  std::string topology_out;
+  std::string simulate;                  ///< a topology file to simulate
+  std::optional<std::int64_t> requests;  ///< to simulate
+  bool strict = false;
   std::string plan_out;
   Parallel parallel = Parallel::automatic;
   double deadline = 30;  ///< seconds that a rank may be silent
@@ -61,6 +70,9 @@ struct Options {
 
   // Asking
   bool list_devices = false;
+  bool list_policies = false;
+  bool calibrate = false;
+  std::vector<std::string> plan_diff;  ///< two plan files
   bool list_operators = false;
   bool list_passes = false;
   bool inspect = false;

@@ -141,6 +141,15 @@ void PartialFile::commit() {
   }
 }
 
+void write_text_file(const std::filesystem::path& path, std::string_view text) {
+  with_context([&] { return path.string(); },
+               [&] {
+                 PartialFile file(path);
+                 file.append(text);
+                 file.commit();
+               });
+}
+
 void remove_partial_files() noexcept {
   for (Slot& slot : slots) {
     if (slot.state.load() == 2) ::unlink(slot.path);

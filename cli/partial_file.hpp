@@ -39,6 +39,9 @@ class PartialFile {
   int slot_ = -1;  ///< in the table that remove_partial_files() walks; -1 while the file has no name
 };
 
+/// Writes a whole small file, complete or not at all. Error(input) naming it.
+void write_text_file(const std::filesystem::path& path, std::string_view text);
+
 /// Deletes every temporary file that is being written. Async-signal-safe: for a process that is about
 /// to end, from any thread or handler.
 void remove_partial_files() noexcept;

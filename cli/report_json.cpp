@@ -58,7 +58,6 @@ Json passes_json(const std::vector<PassReport>& load, const std::vector<PassRepo
   return json;
 }
 
-/// Predicted times are null: this build has no cost model.
 Json plan_json(const CompileReport& compiled, const std::optional<Profile>& profile) {
   Json partitions = Json::array();
   for (std::size_t p = 0; p < compiled.plan.partitions.size(); ++p) {
@@ -74,10 +73,16 @@ Json plan_json(const CompileReport& compiled, const std::optional<Profile>& prof
                           {"nodes", partition.nodes.size()},
                           {"reason", partition.reason},
                           {"kernels", std::move(kernels)},
-                          {"predicted_ms", nullptr},
+                          {"stage", partition.stage},
+                          {"predicted_ms", partition.predicted_s * 1e3},
+                          {"confidence", partition.confidence},
                           {"measured_ms", std::move(measured)}});
   }
-  return {{"policy", compiled.plan.policy}, {"predicted_ms", nullptr}, {"partitions", std::move(partitions)}};
+  return {{"policy", compiled.plan.policy},
+          {"objective", compiled.plan.objective},
+          {"predicted_ms", compiled.plan.predicted_s * 1e3},
+          {"lower_bound_ms", compiled.plan.lower_bound_s * 1e3},
+          {"partitions", std::move(partitions)}};
 }
 
 Json layers_json(const CompileReport& compiled, const std::optional<Profile>& profile) {

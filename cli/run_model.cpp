@@ -16,17 +16,21 @@
 #include "cli/interruption.hpp"
 #include "cli/npz_results.hpp"
 #include "cli/partial_file.hpp"
+#include "cli/placement.hpp"
+#include "cli/plan_report.hpp"
 #include "cli/progress.hpp"
 #include "cli/quantities.hpp"
 #include "cli/ranked_run.hpp"
 #include "cli/ranks.hpp"
 #include "cli/report.hpp"
+#include "cli/simulation.hpp"
 #include "cli/summary_results.hpp"
 #include "cli/test_data.hpp"
 #include "cpu/reference/evaluator.hpp"
 #include "graph/onnx/import.hpp"
 #include "graph/ops/infer.hpp"
 #include "graph/passes/pipeline.hpp"
+#include "runtime/graph_runner.hpp"
 #include "runtime/job.hpp"
 
 namespace sparse_run::cli {
@@ -34,15 +38,7 @@ namespace sparse_run::cli {
 namespace {
 
 constexpr int kJobRequestsInFlight = 2;
-
-void write_text(const std::string& path, const std::string& text) {
-  with_context([&] { return path; },
-               [&] {
-                 PartialFile file(path);
-                 file.append(text);
-                 file.commit();
-               });
-}
+constexpr double kQuickSeconds = 1;
 
 class ModelRun {
  public:
@@ -56,6 +52,7 @@ class ModelRun {
     ranks_ = join_ranks(options_);
     if (ranks_) return execute_across_ranks();
     load();
+    if (plans_only()) return plan_only();
     if (!options_.test_data.empty()) run_data_sets();
     const bool measures = options_.benchmark || options_.profile;
     const bool runs =
@@ -66,8 +63,12 @@ class ModelRun {
       if (!options_.dry_run) {
         if (runs) run();
         if (options_.benchmark) benchmark();
-        if (options_.profile || (options_.benchmark && !options_.json.empty())) profile();
+        // Predictions are set against measurements where those take no long time.
+        const bool explains = options_.explain && runs && run_seconds_ < kQuickSeconds;
+        if (options_.profile || explains || (options_.benchmark && !options_.json.empty())) profile();
       }
+      explain();
+      write_plan();
     }
     finish();
   }
@@ -152,13 +153,16 @@ class ModelRun {
     with_context([] { return "--disable-pass"; }, [&] { check_pass_names(session_options_.passes.disabled); });
     report_.machine = discover_machine();
     if (session_options_.threads == 0) session_options_.threads = threads_per_rank(report_.machine.cores);
-    devices_ = open_devices(options_, report_.machine);
-
     const Model model = load_model(options_.model, limits_);
     check_interruption();
     const std::string hash = model.hash;
     evaluator_ = std::make_shared<reference::ReferenceEvaluator>();
-    planner_ = [hash](const Graph& graph) { return single_device_plan(graph, "cpu", hash); };
+    placement_ = make_planner(options_, report_.machine, session_options_.threads, hash, notice());
+    planner_ = [placement = placement_](const Graph& graph) { return placement->plan(graph); };
+    devices_ = open_devices(options_, report_.machine, plans_only() ? nullptr : &placement_->options().topology);
+    if (!options_.topology_out.empty()) {
+      write_text_file(options_.topology_out, topology_to_json(placement_->options().topology));
+    }
     in_model([&] {
       check_operators(*model.graph);
       session_.emplace(model.graph, devices_, evaluator_, planner_, session_options_);
@@ -184,12 +188,54 @@ class ModelRun {
     report_.compile_s = seconds_since(start);
     chat(
         fmt::format("{}: compiled for {} in {:.3f} s", options_.model, report_.compiled->signature, report_.compile_s));
-    if (options_.explain) print(explain_text(*report_.compiled));
     if (options_.dry_run) print(plan_text(*report_.compiled));
-    if (!options_.plan_out.empty()) {
-      const CompileReport& compiled = *report_.compiled;
-      write_text(options_.plan_out, options_.plan_out.ends_with(".dot") ? plan_to_dot(compiled.plan, *compiled.graph)
-                                                                        : plan_to_json(compiled.plan, *compiled.graph));
+  }
+
+  /// Whether devices may be named that are not here.
+  bool plans_only() const { return !options_.simulate.empty() || (options_.dry_run && !options_.topology.empty()); }
+
+  /// A plan for devices that need not be here: nothing is compiled or run.
+  void plan_only() {
+    inputs_ = gather_inputs(session_->inputs(), options_, memory_limit_, notice());
+    std::vector<Type> types;
+    for (const Value& value : inputs_.first_request()) types.push_back(Type::of(value));
+    in_model([&] {
+      reference::ReferenceEvaluator evaluator;
+      auto graph =
+          std::make_shared<const Graph>(specialize(*session_->graph(), types, evaluator, session_->options().passes));
+      if (!options_.simulate.empty()) {
+        const std::string text = simulate_cluster(options_, *placement_, *graph);
+        print(text);
+        return;
+      }
+      CompileReport planned;
+      planned.signature = signature_of(*session_->graph(), types);
+      planned.graph = graph;
+      planned.plan = placement_->plan(*graph);
+      print(plan_text(planned));
+      report_.compiled = std::make_shared<const CompileReport>(std::move(planned));
+      explain();
+      write_plan();
+    });
+    finish();
+  }
+
+  void explain() {
+    if (!options_.explain) return;
+    const CompileReport& compiled = *report_.compiled;
+    print(placement_text(*placement_, compiled, report_.profile));
+    if (!compiled.layers.empty()) print(explain_text(compiled));
+  }
+
+  void write_plan() {
+    if (options_.plan_out.empty()) return;
+    const CompileReport& compiled = *report_.compiled;
+    if (options_.plan_out.ends_with(".dot")) {
+      write_text_file(options_.plan_out, plan_to_dot(compiled.plan, *compiled.graph));
+    } else if (options_.plan_out.ends_with(".html")) {
+      write_text_file(options_.plan_out, plan_page(*placement_, compiled, report_.profile));
+    } else {
+      write_text_file(options_.plan_out, plan_to_json(compiled.plan, *compiled.graph));
     }
   }
 
@@ -225,6 +271,7 @@ class ModelRun {
       const std::int64_t rows = inputs_.rows_per_request();
       for (const auto& sink : sinks) sink->take(0, rows, rows, outputs);
     }
+    run_seconds_ = seconds_since(start);
     check_interruption();
     for (const auto& sink : sinks) sink->finish();
     if (inputs_.batching.is_job) {
@@ -285,12 +332,12 @@ class ModelRun {
     if (trace_) {
       std::ostringstream text;
       trace_->write(text);
-      write_text(options_.trace, text.str());
+      write_text_file(options_.trace, text.str());
     }
     if (options_.json == "-") {
       std::fputs(report_json(report_).c_str(), stdout);
     } else if (!options_.json.empty()) {
-      write_text(options_.json, report_json(report_));
+      write_text_file(options_.json, report_json(report_));
     }
     if (!report_.comparisons.empty()) report_comparisons(report_.comparisons, quiet_stdout_);
   }
@@ -307,11 +354,13 @@ class ModelRun {
   std::vector<std::shared_ptr<Device>> devices_;
   std::shared_ptr<Evaluator> evaluator_;  // shared between sessions
   Planner planner_;
+  std::shared_ptr<PlacementPlanner> placement_;  // shared with the planner function, which the session keeps
   std::optional<Session> session_;
   GatheredInputs inputs_;
   std::vector<std::unique_ptr<ResultSink>> sinks_;
   ExpectedResults* expected_ = nullptr;  // one of the sinks
   RunReport report_;
+  double run_seconds_ = 0;
 };  // namespace sparse_run::cli
 
 }  // namespace
@@ -330,7 +379,7 @@ void inspect_model(const Options& options) {
                  if (options.json == "-") {
                    std::fputs(json.c_str(), stdout);
                  } else {
-                   write_text(options.json, json);
+                   write_text_file(options.json, json);
                  }
                });
 }
