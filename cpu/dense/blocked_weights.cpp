@@ -35,6 +35,35 @@ AlignedVector<float> pack_blocked_convolution(std::span<const float> weights, st
   return packed;
 }
 
+AlignedVector<float> pack_blocked_product(const float* weights, std::int64_t n, std::int64_t n_stride, std::int64_t k,
+                                          std::int64_t k_stride, float scale, Isa isa) {
+  const std::int64_t rows = blocks_of(k) * kBlockChannels, columns = blocks_of(n) * kBlockChannels;
+  const std::int64_t together = std::int64_t{blocked_kernels(isa).conv_blocks} * kBlockChannels;
+  AlignedVector<float> packed(static_cast<std::size_t>(rows * columns));
+  float* out = packed.data();
+  for (std::int64_t first = 0; first < columns; first += together) {
+    const std::int64_t width = std::min(together, columns - first);
+    const std::int64_t valid = std::min(width, n - first);
+    // blocks of k that keep the source's lines in the cache whichever way it lies
+    for (std::int64_t k_begin = 0; k_begin < k; k_begin += kBlockChannels) {
+      const std::int64_t k_end = std::min(k, k_begin + kBlockChannels);
+      if (n_stride == 1) {
+        for (std::int64_t i = k_begin; i < k_end; ++i) {
+          const float* source = weights + i * k_stride + first;
+          for (std::int64_t c = 0; c < valid; ++c) out[i * width + c] = source[c] * scale;
+        }
+      } else {
+        for (std::int64_t c = 0; c < valid; ++c) {
+          const float* source = weights + (first + c) * n_stride;
+          for (std::int64_t i = k_begin; i < k_end; ++i) out[i * width + c] = source[i * k_stride] * scale;
+        }
+      }
+    }
+    out += rows * width;
+  }
+  return packed;
+}
+
 AlignedVector<float> pack_blocked_depthwise(std::span<const float> weights, std::int64_t channels, std::int64_t taps) {
   require(static_cast<std::int64_t>(weights.size()) == channels * taps,
           "depthwise weights have another size than their channels and taps");

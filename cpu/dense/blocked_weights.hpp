@@ -13,6 +13,10 @@ namespace sparse_run::cpu {
 AlignedVector<float> pack_blocked_convolution(std::span<const float> weights, std::int64_t out_channels,
                                               std::int64_t in_channels, std::int64_t taps, bool plain, Isa isa);
 
+/// The same for a matrix product: element (n, k) of the weights at weights[n · n_stride + k · k_stride], times `scale`.
+AlignedVector<float> pack_blocked_product(const float* weights, std::int64_t n, std::int64_t n_stride, std::int64_t k,
+                                          std::int64_t k_stride, float scale, Isa isa);
+
 /// `weights` is [channels][taps]; the result is [block][tap][16], padded with 0.
 AlignedVector<float> pack_blocked_depthwise(std::span<const float> weights, std::int64_t channels, std::int64_t taps);
 

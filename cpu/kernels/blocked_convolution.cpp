@@ -1,11 +1,11 @@
 // Dense and depthwise convolutions over blocked images.
 #include <algorithm>
-#include <limits>
 
 #include "cpu/dense/blocked.hpp"
 #include "cpu/dense/blocked_weights.hpp"
 #include "cpu/kernel_table.hpp"
 #include "cpu/kernels/blocked.hpp"
+#include "cpu/kernels/blocked_split.hpp"
 #include "cpu/parallel.hpp"
 
 namespace sparse_run::cpu {
@@ -49,50 +49,6 @@ bool is_flat(const Window& w) {
          w.out_height == w.height && w.out_width == w.width;
 }
 
-/// How one image's result is cut: into slices of rows (of columns, when it is one row) and slices of blocks.
-struct BlockedSplit {
-  std::int64_t position_slices = 1, block_slices = 1;
-};
-
-struct BlockedWork {
-  std::int64_t images, positions, blocks;  ///< positions: rows, or columns of a flat result
-  double flops;                            ///< of one image
-  double input_bytes, weight_bytes;
-  std::int64_t block_step, position_step;
-  double private_cache;
-};
-
-/// The cut of least predicted time: every task computes, and reads its part of input and weights from the outer cache;
-/// an input slice beyond half of the private cache is read once per group of blocks.
-BlockedSplit split_blocked(const BlockedWork& work, int threads) {
-  constexpr double kFlopsPerCycle = 56, kBytesPerCycle = 12, kTaskCycles = 2000;
-  BlockedSplit best;
-  double best_time = std::numeric_limits<double>::infinity();
-  const std::int64_t groups = (work.blocks + work.block_step - 1) / work.block_step;
-  const std::int64_t most = std::max<std::int64_t>(1, (work.positions + work.position_step - 1) / work.position_step);
-  for (std::int64_t p = 1; p <= std::min<std::int64_t>(most, 64); ++p) {
-    for (std::int64_t b = 1; b <= std::min<std::int64_t>(groups, threads == 1 ? 1 : 4 * threads); ++b) {
-      if (threads > 1 && p * b > 64 && p * b > 4 * threads) continue;
-      const std::int64_t rows = (most + p - 1) / p * work.position_step, columns = (groups + b - 1) / b;
-      const double share_rows = std::min(1.0, static_cast<double>(rows) / static_cast<double>(work.positions));
-      const double share_blocks = static_cast<double>(columns) / static_cast<double>(groups);
-      const double input = work.input_bytes * share_rows;
-      const double passes = input > work.private_cache / 2 ? static_cast<double>(columns) : 1;
-      const double task = work.flops * share_rows * share_blocks / kFlopsPerCycle + kTaskCycles +
-                          (input * passes + work.weight_bytes * share_blocks) / kBytesPerCycle;
-      const auto tasks = static_cast<double>(work.images * p * b);
-      const double whole_rounds = static_cast<double>((work.images * p * b + threads - 1) / threads);
-      // many short tasks level out what a whole last round would leave idle
-      const double rounds = std::max(tasks / threads, whole_rounds);
-      if (rounds * task < best_time) {
-        best_time = rounds * task;
-        best = {p, b};
-      }
-    }
-  }
-  return best;
-}
-
 class BlockedConvStep final : public Step {
  public:
   BlockedConvStep(const Convolution& conv, const Tensor& weights, bool plain, const Environment& environment)
@@ -123,15 +79,6 @@ class BlockedConvStep final : public Step {
     work.position_step = flat_ ? kernels_.conv_positions : 2 * window.out_width <= kernels_.conv_positions ? 2 : 1;
     work.private_cache = static_cast<double>(environment.machine.cache_bytes(2, 1 << 20));
     split_ = split_blocked(work, environment.threads);
-    const auto slice = [](std::int64_t all, std::int64_t count, std::int64_t step) {
-      const std::int64_t steps = (all + step - 1) / step;
-      return (steps + count - 1) / count * step;
-    };
-    position_slice_ = slice(work.positions, split_.position_slices, work.position_step);
-    block_slice_ = slice(out_blocks_, split_.block_slices, work.block_step);
-    position_slices_ = (work.positions + position_slice_ - 1) / position_slice_;
-    block_slices_ = (out_blocks_ + block_slice_ - 1) / block_slice_;
-    positions_ = work.positions;
   }
 
   std::size_t weight_bytes() const override { return weights_.size() * sizeof(float); }
@@ -149,20 +96,12 @@ class BlockedConvStep final : public Step {
     const std::int64_t out_image = out_blocks_ * conv_.out_plane * kBlockChannels;
     const BlockedPlace place{conv_.out_plane * kBlockChannels,
                              static_cast<std::ptrdiff_t>(window.out_width) * kBlockChannels, kBlockChannels};
-    // tasks that share weights follow one another
-    parallel_tasks(conv_.images * position_slices_ * block_slices_, [&](std::int64_t task) {
-      const std::int64_t position = task % position_slices_ * position_slice_;
-      const std::int64_t image = task / position_slices_ % conv_.images;
-      const std::int64_t block = task / (position_slices_ * conv_.images) * block_slice_;
-      const int first = static_cast<int>(position);
-      const int last = static_cast<int>(std::min(position + position_slice_, positions_));
-      BlockedPart part;
-      part.row_end = window.out_height;
-      part.column_end = window.out_width;
-      (flat_ ? part.column_begin : part.row_begin) = first;
-      (flat_ ? part.column_end : part.row_end) = last;
-      part.block_begin = static_cast<int>(block);
-      part.block_end = static_cast<int>(std::min(block + block_slice_, out_blocks_));
+    parallel_tasks(split_.tasks(), [&](std::int64_t i) {
+      const BlockedSplit::Task task = split_.task(i);
+      const std::int64_t image = task.image;
+      BlockedPart part{0, window.out_height, 0, window.out_width, task.block_begin, task.block_end};
+      (flat_ ? part.column_begin : part.row_begin) = task.position_begin;
+      (flat_ ? part.column_end : part.row_end) = task.position_end;
       Epilogue epilogue;
       epilogue.bias = conv_.bias ? arguments.in<float>(2) : nullptr;
       epilogue.residual = residual == nullptr ? nullptr : residual + image * out_image;
@@ -180,7 +119,6 @@ class BlockedConvStep final : public Step {
   std::int64_t in_blocks_, out_blocks_;
   AlignedVector<float> weights_;
   BlockedSplit split_;
-  std::int64_t positions_ = 0, position_slice_ = 0, position_slices_ = 0, block_slice_ = 0, block_slices_ = 0;
 };
 
 /// Tasks are ranges of (image, block).
