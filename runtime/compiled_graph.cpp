@@ -104,6 +104,22 @@ void CompiledGraph::trace_stages(std::span<const StageTime> stages, const std::v
   }
 }
 
+std::vector<Value> CompiledGraph::run_stages(std::span<const Value> inputs, std::span<RunState> states,
+                                             std::vector<LayerTimes>* times, const Request& request) const {
+  const Admission::Grant grant =
+      stages_.asynchronous ? compiler_.admission->enter(stages_.request_bytes, request.cancelled) : Admission::Grant();
+  if (request.cuts != nullptr) {
+    return check_cuts(*staged_.now, {report_->plan, stages_, *compiler_.arena, compiler_.options.threads}, inputs,
+                      states, *request.cuts);
+  }
+  auto flow = take_flow();
+  std::vector<Value> values = flow->run(inputs, states);  // a flow that failed is dropped
+  if (request.trace != nullptr) trace_stages(flow->times(), *times, *request.trace);
+  const std::lock_guard lock(flows_mutex_);
+  flows_.push_back(std::move(flow));
+  return values;
+}
+
 std::vector<Value> CompiledGraph::run(std::span<const Value> inputs, const Request& request) const {
   std::vector<LayerTimes> own_times;
   std::vector<LayerTimes>* times = request.times;
@@ -114,18 +130,7 @@ std::vector<Value> CompiledGraph::run(std::span<const Value> inputs, const Reque
   for (std::size_t i = 0; i < states.size(); ++i) {
     states[i] = {request.bodies, request.cancelled, times != nullptr ? &(*times)[i] : nullptr, request.random};
   }
-  std::vector<Value> values;
-  {
-    const Admission::Grant grant = stages_.asynchronous
-                                       ? compiler_.admission->enter(stages_.request_bytes, request.cancelled)
-                                       : Admission::Grant();
-    auto flow = take_flow();
-    values = flow->run(inputs, states);  // a flow that failed is dropped
-    if (request.trace != nullptr) trace_stages(flow->times(), *times, *request.trace);
-    const std::lock_guard lock(flows_mutex_);
-    flows_.push_back(std::move(flow));
-  }
-
+  const std::vector<Value> values = run_stages(inputs, states, times, request);
   std::vector<Value> rest;
   if (later_) {
     std::vector<Value> crossing;

@@ -26,6 +26,8 @@ class CompiledGraph {
 
  private:
   std::unique_ptr<RequestFlow> take_flow() const;
+  std::vector<Value> run_stages(std::span<const Value> inputs, std::span<RunState> states,
+                                std::vector<LayerTimes>* times, const Request& request) const;
   void compile_stages(CompileReport& report);
   void trace_stages(std::span<const StageTime> stages, const std::vector<LayerTimes>& layers, Trace& trace) const;
 

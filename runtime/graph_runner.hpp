@@ -40,6 +40,7 @@ struct Request {
   const std::atomic<bool>* cancelled = nullptr;
   std::vector<LayerTimes>* times = nullptr;
   Trace* trace = nullptr;
+  const CutVisitor* cuts = nullptr;  ///< check them instead of running stages side by side
 };
 
 /// Thread-safe. A signature is compiled once, while other signatures keep running.

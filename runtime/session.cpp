@@ -200,7 +200,7 @@ std::vector<Value> Session::run(std::span<const Value> inputs, const RunOptions&
   for (const Value& value : inputs) types.push_back(Type::of(value));
   impl_->check(types);
   std::mt19937_64 random(impl_->compiler.options.seed);
-  const Request request{impl_->bodies.get(), &random, options.cancelled, options.times, options.trace};
+  const Request request{impl_->bodies.get(), &random, options.cancelled, options.times, options.trace, options.cuts};
   return impl_->runner->run(inputs, request);
 }
 

@@ -15,6 +15,7 @@
 #include "graph/passes/evaluator.hpp"
 #include "graph/passes/pass.hpp"
 #include "partitioner/plan.hpp"
+#include "runtime/cut_check.hpp"
 #include "runtime/trace.hpp"
 
 namespace sparse_run {
@@ -65,6 +66,8 @@ struct RunOptions {
   const std::atomic<bool>* cancelled = nullptr;  ///< set it from anywhere: the run ends with Error(interrupted)
   std::vector<LayerTimes>* times = nullptr;      ///< filled with one entry per partition when given; reusable
   Trace* trace = nullptr;
+  /// When given, every value that crosses to another device is computed there too and shown; the run is slower.
+  const CutVisitor* cuts = nullptr;
 };
 
 /// Thread-safe: run() and prepare() may be called from several threads at once.
