@@ -3,6 +3,8 @@
 
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -21,10 +23,12 @@ constexpr int kPing = -3;
 constexpr double kSilentShare = 0.75;
 constexpr double kHeartbeatsPerDeadline = 8;
 constexpr double kAbortFlushSeconds = 0.1;
-constexpr int kRoundsBeforePause = 16;
-constexpr double kFirstPauseUs = 20;
+constexpr int kPrecedence = 5;  // steps of niceness
+constexpr int kRoundsBeforePause = 8;
+constexpr double kFirstPauseUs = 10;
 constexpr double kPauseGrowth = 1.2;
-constexpr std::int64_t kLongestHurryNs = 3'000'000;
+constexpr double kHurriedPauseUs = 20;  // long enough for the system to really let others run
+constexpr std::int64_t kLongestHurryNs = 5'000'000;  // without an event; from then on the wait is a long one
 
 template <class T>
 void put(std::vector<std::byte>& bytes, const T& value) {
@@ -70,6 +74,7 @@ struct Progress::Shared {
   std::atomic<bool> stop{false};
   std::atomic<bool> failed{false};
   std::atomic<int> hurry{0};
+  std::atomic<int> waits{0};  // how often hurry began
   std::atomic<std::int64_t> clock_offset_ns{0};
   std::atomic<std::uint64_t> sent_bytes{0}, received_bytes{0}, sent_operations{0}, received_operations{0};
   std::promise<std::pair<int, int>> opened;  // rank and size
@@ -90,6 +95,7 @@ class Progress::Loop {
 
   void run() noexcept {
     ::prctl(PR_SET_TIMERSLACK, 1000UL);
+    take_precedence();
     try {
       link_.open();
     } catch (...) {
@@ -136,11 +142,25 @@ class Progress::Loop {
     std::int64_t heard_ns = 0;       // and when it came, on ours
   };
 
+  /// This thread does little and others wait for it: it goes before those that compute, where the system lets it.
+  void take_precedence() {
+    const int policy = ::sched_getscheduler(0);
+    if (policy == SCHED_FIFO || policy == SCHED_RR) {
+      sched_param parameters{};
+      if (::sched_getparam(0, &parameters) != 0) return;
+      ++parameters.sched_priority;
+      static_cast<void>(::sched_setscheduler(0, policy, &parameters));
+    } else {
+      const auto self = static_cast<id_t>(::gettid());
+      static_cast<void>(::setpriority(PRIO_PROCESS, self, ::getpriority(PRIO_PROCESS, self) - kPrecedence));
+    }
+  }
   bool busy() const { return !shared_->queue.empty(); }
 
   void work() {
     double pause_us = kFirstPauseUs;
     int quiet_rounds = 0;
+    int seen_waits = 0;
     std::int64_t last_event_ns = now_ns();
     LinkEvents events;
     while (!shared_->failed) {
@@ -162,16 +182,17 @@ class Progress::Loop {
         quiet_rounds = 0;
         pause_us = kFirstPauseUs;
         last_event_ns = now;
-        continue;
+        if (shared_->hurry.load(std::memory_order_relaxed) == 0) continue;
       }
+      const int waits = shared_->waits.load(std::memory_order_relaxed);
+      if (waits != seen_waits) last_event_ns = now;  // somebody has just begun to wait
+      seen_waits = waits;
+      // Even in a hurry there are pauses, the shortest ones: whoever waits on this core has to get it to go on.
       const bool hurry = shared_->hurry.load(std::memory_order_relaxed) > 0 && now - last_event_ns < kLongestHurryNs;
-      if (hurry || ++quiet_rounds < kRoundsBeforePause) {
-        ::sched_yield();
-        continue;
-      }
+      if (!hurry && ++quiet_rounds < kRoundsBeforePause) continue;
+      if (hurry) pause_us = kHurriedPauseUs;
       shared_->doorbell.sleep(static_cast<long>(pause_us), [&] { return busy() || shared_->stop.load(); });
       pause_us = std::min(pause_us * kPauseGrowth, options_.longest_pause_us);
-      if (shared_->hurry.load(std::memory_order_relaxed) > 0 && pause_us > 100) pause_us = 100;
     }
   }
 
@@ -573,6 +594,7 @@ void Progress::on_failure(std::function<void(const Failure&)> handler) {
 }
 
 void Progress::hurry(int change) noexcept {
+  if (change > 0) shared_->waits.fetch_add(1, std::memory_order_relaxed);
   const int before = shared_->hurry.fetch_add(change, std::memory_order_relaxed);
   if (before == 0 && change > 0) shared_->doorbell.ring();
 }

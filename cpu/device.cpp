@@ -5,6 +5,7 @@
 #include "cpu/graph_kernels/adjacency.hpp"
 #include "cpu/program.hpp"
 #include "cpu/selection/selector.hpp"
+#include "cpu/workspace_pool.hpp"
 
 namespace sparse_run::cpu {
 
@@ -25,7 +26,7 @@ class CpuDevice final : public Device {
   std::unique_ptr<Executable> compile(const Partition& partition, const CompileOptions& options) override {
     // Without a budget nothing depends on earlier runs either.
     const SelectionPolicy policy{budget_s_, budget_s_ > 0 ? &memory_ : nullptr};
-    const Environment environment{.machine = machine_, .threads = options.threads, .adjacencies = adjacencies_};
+    const Environment environment{.machine = machine_, .threads = options.threads, .adjacencies = adjacencies_, .workspaces = workspaces_};
     if (const auto blocked = with_blocked_images(partition, options)) {
       return std::make_unique<Program>(blocked->partition, environment, blocked->options, policy);
     }
@@ -36,6 +37,7 @@ class CpuDevice final : public Device {
   Machine machine_;
   double budget_s_;
   KernelMemory memory_;
+  std::shared_ptr<WorkspacePool> workspaces_ = std::make_shared<WorkspacePool>();         // likewise
   std::shared_ptr<AdjacencyCache> adjacencies_ = std::make_shared<AdjacencyCache>();  // shared with compiled steps
 };
 

@@ -1,55 +1,38 @@
 // Execution of compiled CPU programs.
 #include "cpu/program.hpp"
 
-#include <sys/mman.h>
-
-#include <cstdint>
-
 #include "base/clock.hpp"
 
 namespace sparse_run::cpu {
 
-namespace {
-
-/// Asks for large pages where whole ones fit: rows read in any order would otherwise need an entry of the processor's
-/// address table each. The system may refuse.
-void advise_huge_pages(Tensor& memory) {
-#ifdef MADV_HUGEPAGE
-  constexpr std::uintptr_t kHugePage = std::uintptr_t{1} << 21;
-  const auto begin = (reinterpret_cast<std::uintptr_t>(memory.raw()) + kHugePage - 1) / kHugePage * kHugePage;
-  const auto end = (reinterpret_cast<std::uintptr_t>(memory.raw()) + memory.bytes()) / kHugePage * kHugePage;
-  if (end > begin) static_cast<void>(madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE));
-#else
-  static_cast<void>(memory);
-#endif
-}
-
-}  // namespace
-
 Program::~Program() = default;
 
 std::unique_ptr<Program::Frame> Program::take_frame() const {
+  std::unique_ptr<Frame> frame;
   {
     const std::lock_guard lock(frames_mutex_);
     if (!frames_.empty()) {
-      auto frame = std::move(frames_.back());
+      frame = std::move(frames_.back());
       frames_.pop_back();
-      return frame;
     }
   }
-  auto frame = std::make_unique<Frame>();
-  frame->arena = Tensor::allocate(DType::u8, {static_cast<std::int64_t>(arena_bytes_)});
-  advise_huge_pages(frame->arena);
-  frame->values.resize(slots_.size());
+  if (!frame) {
+    frame = std::make_unique<Frame>();
+    frame->values.resize(slots_.size());
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      const Group& group = groups_[static_cast<std::size_t>(slots_[i].group)];
+      if (group.storage == Storage::constant) frame->values[i] = slots_[i].constant;
+    }
+  }
+  frame->arena = workspaces_->take(arena_bytes_);
   auto* const base = static_cast<std::byte*>(frame->arena.raw());
+  if (frame->bound_to == base) return frame;
+  frame->bound_to = base;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     const Slot& slot = slots_[i];
     const Group& group = groups_[static_cast<std::size_t>(slot.group)];
-    if (group.storage == Storage::constant) {
-      frame->values[i] = slot.constant;
-    } else if (group.storage == Storage::planned) {
-      frame->values[i] = Tensor::view(slot.type.dtype, *slot.type.shape, base + group.offset);
-    }
+    if (group.storage != Storage::planned) continue;
+    frame->values[i] = Tensor::view(slot.type.dtype, *slot.type.shape, base + group.offset);
   }
   return frame;
 }
@@ -119,6 +102,7 @@ void Program::run(std::span<const Value> inputs, std::span<Value> outputs, RunSt
     if (group.storage == Storage::planned || group.storage == Storage::constant) continue;
     for (const int member : group.members) values[static_cast<std::size_t>(member)] = Value{};
   }
+  workspaces_->give(std::move(frame->arena));
   const std::lock_guard lock(frames_mutex_);
   frames_.push_back(std::move(frame));
 }

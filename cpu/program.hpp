@@ -9,6 +9,7 @@
 
 #include "cpu/kernel_table.hpp"
 #include "cpu/step.hpp"
+#include "cpu/workspace_pool.hpp"
 #include "device/device.hpp"
 
 namespace sparse_run::cpu {
@@ -31,9 +32,11 @@ class Program final : public Executable {
   std::size_t weight_bytes() const override;
 
  private:
-  /// Working memory of one execution: the arena, and every slot's value; planned and constant ones stay bound.
+  /// Working memory of one execution: the arena, taken from the pool for its time, and every slot's value; planned and
+  /// constant ones stay bound.
   struct Frame {
     Tensor arena;
+    const std::byte* bound_to = nullptr;  ///< the arena that planned values view
     std::vector<Value> values;
   };
   enum class Storage { planned, constant, input, output, dynamic };
@@ -71,6 +74,7 @@ class Program final : public Executable {
   std::vector<int> input_slots_;   ///< parallel to the partition's inputs
   std::vector<int> output_slots_;  ///< parallel to the partition's outputs
   std::size_t arena_bytes_ = 0;
+  std::shared_ptr<WorkspacePool> workspaces_;  // shared by the programs of a device
   mutable std::mutex frames_mutex_;
   mutable std::vector<std::unique_ptr<Frame>> frames_;  ///< idle working memory of finished executions
 };

@@ -330,7 +330,8 @@ class Program::Builder {
 };
 
 Program::Program(const Partition& partition, const Environment& environment, const CompileOptions& options,
-                 const SelectionPolicy& policy) {
+                 const SelectionPolicy& policy)
+    : workspaces_(environment.workspaces ? environment.workspaces : std::make_shared<WorkspacePool>()) {
   Builder(*this, partition, environment, options, policy).build();
 }
 

@@ -15,7 +15,8 @@
 
 namespace sparse_run::cpu {
 
-class AdjacencyCache;  // cpu/graph_kernels/adjacency.hpp
+class AdjacencyCache;
+class WorkspacePool;  // cpu/graph_kernels/adjacency.hpp
 
 /// What a step finds when it runs. Operands and planned outputs are complete tensors; `scratch` is 64-byte aligned
 /// and holds as many bytes as the step asked for.
@@ -95,6 +96,8 @@ struct Environment {
   std::string_view variant = {};
   /// Grouped edge lists that the steps of a device share; null: every step keeps its own.
   std::shared_ptr<AdjacencyCache> adjacencies = nullptr;
+  /// Working memory that programs of a device share; null: a program has its own.
+  std::shared_ptr<WorkspacePool> workspaces = nullptr;
 };
 
 }  // namespace sparse_run::cpu

@@ -66,10 +66,11 @@ class RowForm::Runner {
     std::int64_t busy = 0;
     cluster_.doing(fmt::format("request {}", position));
     std::vector<Value> values(rows.graph->values().size());
-    std::vector<Pending> pending(rows.exchanges.size() + 2);  // the last two: inputs in, inputs out
+    std::vector<Pending> pending(rows.exchanges.size() + 1);  // receives by exchange, then of inputs
+    Pending departing;                                        // sends, which nothing waits for before the end
     for (std::size_t i = 0; i < rows.exchanges.size(); ++i) post_receives(program, i, pending[i]);
-    share_inputs(program, inputs, values, pending[rows.exchanges.size()], pending[rows.exchanges.size() + 1]);
-    await(pending[rows.exchanges.size()]);
+    share_inputs(program, inputs, values, pending.back(), departing);
+    await(pending.back());
     for (std::size_t level = 0; level < program.levels.size(); ++level) {
       Level& work = program.levels[level];
       for (const std::size_t exchange : work.waits_for) complete(program, exchange, pending[exchange], values);
@@ -77,14 +78,15 @@ class RowForm::Runner {
         const std::int64_t start = now_ns();
         run_level(work, values);
         busy += now_ns() - start;
+        trace(fmt::format("level {}", level), "level", start);
       }
       for (std::size_t i = 0; i < rows.exchanges.size(); ++i) {
-        if (rows.exchanges[i].level == level) post_sends(program, i, pending[i], values);
+        if (rows.exchanges[i].level == level) post_sends(program, i, pending[i], departing, values);
       }
     }
     std::vector<Value> outputs;
     for (std::size_t i = 0; i < rows.exchanges.size(); ++i) complete(program, i, pending[i], values);
-    await(pending.back());
+    await(departing);
     for (const ValueId id : rows.outputs) {
       const ValueDef& def = rows.graph->value(id);
       if (def.tensor() != nullptr) {
@@ -111,7 +113,7 @@ class RowForm::Runner {
   }
 
  private:
-  /// Operations of one exchange; lives until all of them have ended, which await() sees to.
+  /// Operations that are waited for together; lives until all of them have ended.
   struct Pending {
     std::atomic<int> open{0};
     std::atomic<bool> failed{false};
@@ -126,6 +128,11 @@ class RowForm::Runner {
     }
   };
 
+  void trace(std::string name, const char* category, std::int64_t begin_ns) const {
+    if (form_.trace_ == nullptr) return;
+    form_.trace_->add({std::move(name), category, begin_ns, now_ns(), fmt::format("request {}", position_)});
+  }
+
   static bool is_whole(const RowProgram& rows, ValueId id) {
     return std::any_of(rows.exchanges.begin(), rows.exchanges.end(), [&](const auto& e) { return e.whole == id; });
   }
@@ -134,6 +141,7 @@ class RowForm::Runner {
     ++pending.open;
     return [this, &pending, edge = std::move(edge), from, to, counts, begin = now_ns()](const comm::Result& result) {
       if (counts) transfer_ns_ += now_ns() - begin;
+      trace(edge, counts ? "send" : "receive", begin);
       if (result.outcome != comm::Outcome::done && !pending.failed) {
         pending.what =
             fmt::format("{}; edge '{}' from rank {} to rank {}, request {}", result.what, edge, from, to, position_);
@@ -166,12 +174,13 @@ class RowForm::Runner {
     }
   }
 
-  void post_sends(Program& program, std::size_t index, Pending& pending, std::vector<Value>& values) {
+  void post_sends(Program& program, std::size_t index, Pending& pending, Pending& departing,
+                  std::vector<Value>& values) {
     const RowExchange& exchange = program.rows.exchanges[index];
     pending.part = values[exchange.part].tensor;
     for (int peer = 0; peer < cluster_.size(); ++peer) {
       if (peer == cluster_.rank()) continue;
-      auto completion = on_end(pending, program.rows.graph->value(exchange.whole).name, cluster_.rank(), peer, true);
+      auto completion = on_end(departing, program.rows.graph->value(exchange.whole).name, cluster_.rank(), peer, true);
       transport_.post_send({peer, program.first_channel + static_cast<int>(index)},
                            bytes_of(std::as_const(pending.part)), std::move(completion));
     }
@@ -179,7 +188,9 @@ class RowForm::Runner {
 
   void complete(Program& program, std::size_t index, Pending& pending, std::vector<Value>& values) {
     if (pending.complete) return;
+    const std::int64_t start = now_ns();
     await(pending);
+    trace(fmt::format("wait {}", index), "wait", start);
     pending.complete = true;
     const RowExchange& exchange = program.rows.exchanges[index];
     Tensor& whole = program.wholes[index];
