@@ -1,4 +1,4 @@
-// SparseAggregate: rows of the result in parallel, each the reduction of its edges' messages.
+// SparseAggregate and AggregateChain: rows of the result in parallel, each the reduction of its edges' messages.
 #include <algorithm>
 #include <memory>
 #include <vector>
@@ -6,6 +6,7 @@
 #include "cpu/graph_kernels/adjacency.hpp"
 #include "cpu/graph_kernels/aggregate_kernels.hpp"
 #include "cpu/graph_kernels/aggregate_plan.hpp"
+#include "cpu/graph_kernels/row_chain.hpp"
 #include "cpu/kernel_table.hpp"
 #include "cpu/parallel.hpp"
 
@@ -32,24 +33,31 @@ struct Workspace {
   std::uint32_t* row_of_edge;
   float* tail;
   float* reduced;
+  float* chain;
 };
 
 class AggregateStep final : public Step {
  public:
-  AggregateStep(AggregatePlan plan, const NodeView& view, const Environment& environment)
+  AggregateStep(AggregatePlan plan, std::unique_ptr<RowChain> chain, const NodeView& view,
+                const Environment& environment)
       : plan_(std::move(plan)),
+        chain_(std::move(chain)),
         threads_(environment.threads),
         cache_(environment.adjacencies != nullptr ? environment.adjacencies : std::make_shared<AdjacencyCache>()) {
     edges_ = static_cast<std::size_t>(element_count(view.input_shape(0)));
+    thread_floats_ = plan_.workspace_floats();
+    if (chain_ != nullptr) thread_floats_ += (2 * chain_->buffer_floats() + 15) / 16 * 16;
   }
 
   std::size_t scratch_bytes() const override {
-    return plan_.workspace_floats() * sizeof(float) * static_cast<std::size_t>(threads_ + 1);
+    return thread_floats_ * sizeof(float) * static_cast<std::size_t>(threads_ + 1);
   }
 
   double flops() const override {
     const double per_edge = plan_.form == MessageForm::weighted ? 2 : 1;
-    return per_edge * static_cast<double>(edges_) * static_cast<double>(plan_.elements(plan_.reduced));
+    const double products =
+        chain_ == nullptr ? 0 : chain_->flops_per_row() * static_cast<double>(plan_.aggregate.nodes());
+    return per_edge * static_cast<double>(edges_) * static_cast<double>(plan_.elements(plan_.reduced)) + products;
   }
 
   void run(const StepArguments& arguments) const override {
@@ -66,6 +74,7 @@ class AggregateStep final : public Step {
                                 threads_ == 1 ? 1 : kTasksPerThread * static_cast<std::size_t>(threads_));
     const auto workspace = [&] { return workspace_of(arguments.scratch); };
     const HeavyRows heavy = reduce_heavy_rows(run, workspace);
+    if (chain_ != nullptr) return run_chain(arguments, run, heavy);
     // Task t ends with the first row at which edges and rows so far exceed its share.
     const auto row_at = [&](std::size_t task) {
       const std::size_t share = work * task / tasks;
@@ -86,7 +95,8 @@ class AggregateStep final : public Step {
           static_cast<std::size_t>(task) + 1 == tasks ? nodes : row_at(static_cast<std::size_t>(task) + 1);
       const Workspace memory = workspace();
       for (std::size_t row = first; row < last; row += plan_.row_block) {
-        finish_rows(run, heavy, row, std::min(last, row + plan_.row_block), memory);
+        finish_rows(run, heavy, row, std::min(last, row + plan_.row_block), memory,
+                    run.y + row * static_cast<std::size_t>(plan_.aggregate.row_elements()));
       }
     });
   }
@@ -126,8 +136,9 @@ class AggregateStep final : public Step {
 
   Workspace workspace_of(std::byte* scratch) const {
     const int slot = std::clamp(tbb::this_task_arena::current_thread_index(), 0, threads_);
-    auto* at = reinterpret_cast<float*>(scratch) + static_cast<std::size_t>(slot) * plan_.workspace_floats();
+    auto* at = reinterpret_cast<float*>(scratch) + static_cast<std::size_t>(slot) * thread_floats_;
     Workspace memory{};
+    memory.chain = at + plan_.workspace_floats();
     memory.reduced = at;
     at += plan_.row_block * plan_.elements(plan_.reduced);
     memory.tail = at;
@@ -265,14 +276,32 @@ class AggregateStep final : public Step {
     return heavy;
   }
 
-  /// Rows [first, last) of the result, a block.
-  void finish_rows(const Run& run, const HeavyRows& heavy, std::size_t first, std::size_t last,
-                   const Workspace& memory) const {
+  /// Blocks of aggregated rows and the products of each, while it is in cache.
+  void run_chain(const StepArguments& arguments, const Run& run, const HeavyRows& heavy) const {
+    const auto nodes = static_cast<std::size_t>(plan_.aggregate.nodes());
+    const auto width = static_cast<std::size_t>(plan_.aggregate.row_elements());
+    const auto block = static_cast<std::size_t>(chain_->block_rows());
+    std::vector<const float*> operands(arguments.inputs.size(), nullptr);
+    for (std::size_t i = run.operands.size(); i < operands.size(); ++i) operands[i] = arguments.in<float>(i);
+    parallel_tasks(static_cast<std::int64_t>((nodes + block - 1) / block), [&](std::int64_t task) {
+      const std::size_t first = static_cast<std::size_t>(task) * block;
+      const std::size_t last = std::min(nodes, first + block);
+      const Workspace memory = workspace_of(arguments.scratch);
+      for (std::size_t row = first; row < last; row += plan_.row_block) {
+        finish_rows(run, heavy, row, std::min(last, row + plan_.row_block), memory,
+                    memory.chain + (row - first) * width);
+      }
+      chain_->run(operands.data(), static_cast<std::int64_t>(first), static_cast<std::int64_t>(last - first),
+                  memory.chain, run.y);
+    });
+  }
+
+  /// Rows [first, last) of the aggregate, a block, to y.
+  void finish_rows(const Run& run, const HeavyRows& heavy, std::size_t first, std::size_t last, const Workspace& memory,
+                   float* y) const {
     const Aggregate& aggregate = plan_.aggregate;
     const std::uint32_t* const begin = run.groups->begin.data();
     const std::size_t n = plan_.elements(plan_.reduced);
-    const auto whole = static_cast<std::size_t>(aggregate.row_elements());
-    float* const y = run.y + first * whole;
     float* const sums = plan_.reduced == aggregate.full() ? y : memory.reduced;
     std::fill_n(sums, (last - first) * n, aggregate.initial);
     std::size_t row = first;
@@ -311,19 +340,19 @@ class AggregateStep final : public Step {
 
  private:
   AggregatePlan plan_;
+  std::unique_ptr<RowChain> chain_;  ///< of an AggregateChain
+  std::size_t thread_floats_ = 0;
   std::size_t edges_ = 0;
   int threads_;
   std::shared_ptr<AdjacencyCache> cache_;  // shared: by all steps of a device, so that layers find each other's groups
 };
 
-Verdict check_aggregate(const NodeView& view, const Environment&) {
-  if (!view.concrete()) return Verdict::reject("shapes depend on data");
-  const Aggregate aggregate = Aggregate::of(view.node());
+Verdict check_sizes(const NodeView& view, const Aggregate& aggregate) {
   if (view.input_count() > AggregateStep::kMostOperands) return Verdict::reject("too many operands");
   if (aggregate.nodes() > kMostRows || element_count(view.input_shape(0)) > kMostRows) {
     return Verdict::reject("nodes or edges do not fit 32 bits");
   }
-  for (std::size_t i = 0; i < view.input_count(); ++i) {
+  for (std::size_t i = 0; i < aggregate.roles.size(); ++i) {
     if (aggregate.roles[i] >= 0 && view.input_shape(i)[0] > kMostRows) {
       return Verdict::reject("rows to gather do not fit 32 bits");
     }
@@ -331,8 +360,42 @@ Verdict check_aggregate(const NodeView& view, const Environment&) {
   return Verdict::accept();
 }
 
+Verdict check_aggregate(const NodeView& view, const Environment&) {
+  if (!view.concrete()) return Verdict::reject("shapes depend on data");
+  return check_sizes(view, Aggregate::of(view.node()));
+}
+
 std::unique_ptr<Step> build_aggregate(const NodeView& view, const Environment& environment) {
-  return std::make_unique<AggregateStep>(AggregatePlan(Aggregate::of(view.node())), view, environment);
+  return std::make_unique<AggregateStep>(AggregatePlan(Aggregate::of(view.node())), nullptr, view, environment);
+}
+
+Verdict check_chain(const NodeView& view, const Environment&) {
+  if (!view.concrete()) return Verdict::reject("shapes depend on data");
+  const AggregateChain chain = AggregateChain::of(view.node());
+  if (!RowChain::runs_activations(chain)) return Verdict::reject("an activation has no kernel");
+  if (element_count(view.output_shape(0)) == 0 || chain.aggregate.row_elements() == 0) {
+    return Verdict::reject("the result is empty");
+  }
+  for (const RowStage& stage : chain.stages) {
+    if (element_count(view.input_shape(static_cast<std::size_t>(stage.weights))) == 0) {
+      return Verdict::reject("a matrix of weights is empty");
+    }
+  }
+  return check_sizes(view, chain.aggregate);
+}
+
+/// Blocks long enough for products to run at full speed, short enough for two of them to stay in the cache of a core
+/// and for every thread to get several.
+std::int64_t chain_block(std::int64_t nodes, int threads) {
+  return std::clamp<std::int64_t>(nodes / (8 * std::int64_t{threads}) / 16 * 16, 64, 256);
+}
+
+std::unique_ptr<Step> build_chain(const NodeView& view, const Environment& environment) {
+  const AggregateChain chain = AggregateChain::of(view.node());
+  std::vector<Shape> shapes;
+  for (std::size_t i = 0; i < view.input_count(); ++i) shapes.push_back(view.input_shape(i));
+  auto products = std::make_unique<RowChain>(chain, shapes, chain_block(chain.aggregate.nodes(), environment.threads));
+  return std::make_unique<AggregateStep>(AggregatePlan(chain.aggregate), std::move(products), view, environment);
 }
 
 /// There is no kernel of its own for what recognise-aggregate leaves: the entry tells why it was left.
@@ -344,6 +407,7 @@ Verdict check_scatter(const NodeView& view, const Environment&) {
 
 void register_aggregate_kernels(KernelTable& table) {
   table.add("SparseAggregate", {"cpu.aggregate.csr.f32", check_aggregate, build_aggregate}, kInternalDomain);
+  table.add("AggregateChain", {"cpu.aggregate.chain.f32", check_chain, build_chain}, kInternalDomain);
   for (const char* op : {"ScatterElements", "ScatterND"}) {
     table.add(op, {"cpu.aggregate.csr.f32", check_scatter, nullptr});
   }

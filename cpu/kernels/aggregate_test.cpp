@@ -7,13 +7,32 @@
 
 #include "cpu/device.hpp"
 #include "cpu/reference/pass_check.hpp"
-#include "graph/ops/aggregate.hpp"
+#include "graph/ops/aggregate_chain.hpp"
 #include "graph/passes/sketch.hpp"
 
 namespace sparse_run::cpu {
 namespace {
 
 using Op = RowExpression::Op;
+
+/// The one node of a graph, compiled for the CPU and run by `threads` threads, against the reference kernel.
+void check_on_device(const std::shared_ptr<const Graph>& graph, std::span<const Value> inputs, std::string_view kernel,
+                     int threads, double tolerance) {
+  const auto expected = reference::run_graph(*graph, inputs);
+  Partition partition{graph, {0}, {}, {}};
+  partition.inputs.assign(graph->inputs().begin(), graph->inputs().end());
+  partition.outputs.assign(graph->outputs().begin(), graph->outputs().end());
+  const auto device = make_cpu_device(Machine{});
+  const auto executable = device->compile(partition, {threads});
+  ASSERT_EQ(executable->layers()[0].kernel, kernel);
+  tbb::task_arena arena(threads);
+  for (int run = 0; run < 2; ++run) {  // the second one finds its edges grouped
+    std::vector<Value> outputs(1);
+    RunState state;
+    arena.execute([&] { executable->run(inputs, outputs, state); });
+    reference::expect_close(outputs[0].tensor, expected[0].tensor, tolerance);
+  }
+}
 
 struct Sizes {
   std::int64_t nodes, edges, sources, heads, width;
@@ -33,20 +52,7 @@ class RandomAggregate {
 
   /// Compiled for the CPU and run by `threads` threads, against the reference kernel.
   void check(int threads, double tolerance = 1e-4) {
-    const auto expected = reference::run_graph(*graph_, inputs_);
-    Partition partition{graph_, {0}, {}, {}};
-    partition.inputs.assign(graph_->inputs().begin(), graph_->inputs().end());
-    partition.outputs.assign(graph_->outputs().begin(), graph_->outputs().end());
-    const auto device = make_cpu_device(Machine{});
-    const auto executable = device->compile(partition, {threads});
-    ASSERT_EQ(executable->layers()[0].kernel, "cpu.aggregate.csr.f32");
-    tbb::task_arena arena(threads);
-    for (int run = 0; run < 2; ++run) {  // the second one finds its edges grouped
-      std::vector<Value> outputs(1);
-      RunState state;
-      arena.execute([&] { executable->run(inputs_, outputs, state); });
-      reference::expect_close(outputs[0].tensor, expected[0].tensor, tolerance);
-    }
+    check_on_device(graph_, inputs_, "cpu.aggregate.csr.f32", threads, tolerance);
   }
 
  private:
@@ -177,6 +183,63 @@ TEST(AggregateStep, rows_of_very_many_edges_are_cut_into_pieces) {
   for (int trial = 0; trial < 6; ++trial) {
     RandomAggregate aggregate(random, {3, 60000, 100, 2, 2});
     ASSERT_NO_FATAL_FAILURE(aggregate.check(3, 1e-2)) << "trial " << trial;  // sums of 20,000 numbers in another order
+  }
+}
+
+/// Three stages: rows so far, other rows to which they are added, rows so far again.
+TEST(AggregateChainStep, agrees_with_the_reference_on_blocks_and_the_rest) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  for (const std::int64_t nodes : {1, 63, 64, 65, 300, 1000}) {
+    for (const bool transposed : {false, true}) {
+      GraphSketch sketch;
+      std::vector<ValueId> operands;
+      std::vector<Value> inputs;
+      const auto add = [&](const Type& type) {
+        operands.push_back(sketch.input("", *type.shape, type.dtype));
+        inputs.emplace_back(reference::random_tensor(type, random));
+        return static_cast<std::int64_t>(operands.size()) - 1;
+      };
+      const auto matrix = [&](std::int64_t rows, std::int64_t columns) {
+        return add(Type::tensor(DType::f32, Shape{rows, columns}));
+      };
+      AggregateChain chain;
+      chain.aggregate.shape = {nodes, 7};
+      chain.aggregate.width = 7;
+      add(Type::tensor(DType::i64, Shape{5 * nodes}));  // random targets are below 4
+      for (std::int64_t& target : inputs[0].tensor.data<std::int64_t>())
+        target = static_cast<std::int64_t>(random()) % nodes;
+      matrix(5 * nodes, 7);
+      chain.aggregate.roles = {Aggregate::index, Aggregate::per_edge};
+      chain.aggregate.spans = {0, chain.aggregate.full()};
+      chain.aggregate.message.push(Op::operand, 1);
+      RowStage stage;
+      stage.transposed = transposed;
+      stage.weights = transposed ? matrix(20, 7) : matrix(7, 20);
+      stage.bias = matrix(1, 20);
+      stage.activation = {FusedActivation::Kind::relu, 0, 0};
+      chain.stages.push_back(stage);
+      stage.rows = matrix(nodes, 9);
+      stage.weights = transposed ? matrix(20, 9) : matrix(9, 20);
+      stage.residual = RowStage::kPrevious;
+      stage.activation = {FusedActivation::Kind::leaky_relu, 0.1f, 0};
+      chain.stages.push_back(stage);
+      stage.rows = RowStage::kPrevious;
+      stage.weights = transposed ? matrix(3, 20) : matrix(20, 3);
+      stage.bias = RowStage::kNone;
+      stage.residual = matrix(nodes, 3);
+      stage.activation = {};
+      chain.stages.push_back(stage);
+      Node node;
+      chain.store(node);
+      node.name = "tested";
+      node.inputs = operands;
+      node.outputs = {sketch.builder().add_value("y", Type::tensor(DType::f32, Shape{nodes, 3}))};
+      sketch.builder().add_node(node);
+      const auto graph = std::make_shared<const Graph>(reference::resolved(sketch.build(node.outputs[0])));
+      ASSERT_NO_FATAL_FAILURE(check_on_device(graph, inputs, "cpu.aggregate.chain.f32", 2, 1e-4)) << nodes;
+    }
   }
 }
 

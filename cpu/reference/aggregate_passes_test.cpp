@@ -116,7 +116,7 @@ TEST(RecogniseAggregate, bias_and_activation_are_taken_along_in_their_order) {
   Network n;
   const ValueId sum = n.scatter(n.gather(n.x, n.source), {6});
   const ValueId y = n.s.op("Sub", {n.filled({6}, 1), n.s.op("Add", {sum, n.s.op("Neg", {n.x})})});
-  EXPECT_THAT(ops_of(n.recognised(n.s.op("LeakyRelu", {y}, {{"alpha", 0.2f}}))), ElementsAre("Neg", "SparseAggregate"));
+  EXPECT_THAT(ops_of(n.recognised(n.s.op("LeakyRelu", {y}, {{"alpha", 0.2f}}))), kAggregate);
 }
 
 TEST(RecogniseAggregate, rows_added_to_existing_ones) {
@@ -164,6 +164,69 @@ TEST(RecogniseAggregate, a_constant_sparse_matrix) {
   SparseTensor matrix{{5, 4}, Tensor::of<float>({3}, {1, 2, -3}), Tensor::of<std::int64_t>({3}, {1, 7, 18})};
   const ValueId a = s.builder().add_constant("a", std::move(matrix));
   EXPECT_THAT(ops_of(after(make_recognise_aggregate(), s.build(s.op("MatMul", {a, x})))), kAggregate);
+}
+
+/// Sums over edges of wide rows, enough of them for their products to be computed in blocks.
+struct WideNetwork {
+  static constexpr std::int64_t kMany = 8200;
+  GraphSketch s{18};
+  ValueId x = s.input("x", {kMany, 128});
+  ValueId index = s.input("index", {7}, DType::i64);
+
+  ValueId weights(std::int64_t rows, std::int64_t columns) {
+    std::mt19937 random(static_cast<unsigned>(rows * 1000 + columns));
+    return s.constant(random_tensor(Type::tensor(DType::f32, Shape{rows, columns}), random));
+  }
+  ValueId sum() {
+    Aggregate aggregate;
+    aggregate.shape = {kMany, 128};
+    aggregate.width = 128;
+    aggregate.roles = {Aggregate::index, 0};
+    aggregate.spans = {0, aggregate.full()};
+    aggregate.message.push(RowExpression::Op::operand, 1);
+    Node node;
+    aggregate.store(node);
+    return s.op("SparseAggregate", {index, x}, node.attributes, kInternalDomain);
+  }
+  /// A product as fuse-product leaves it.
+  ValueId product(ValueId a, ValueId b, ValueId bias, ValueId residual, std::string activation) {
+    std::vector<ValueId> operands = {a, b, bias, residual};
+    while (operands.back() == kNoValue) operands.pop_back();
+    return s.op("FusedMatMul", operands, {{"activation", std::move(activation)}}, kInternalDomain);
+  }
+};
+
+TEST(FuseAggregate, products_one_after_the_other) {
+  WideNetwork n;
+  const ValueId hidden = n.product(n.sum(), n.weights(128, 3), n.weights(1, 3), kNoValue, "Relu");
+  const Graph g = after(make_fuse_aggregate(), n.s.build(n.s.op("MatMul", {hidden, n.weights(3, 5)})));
+  EXPECT_THAT(ops_of(g), ElementsAre("AggregateChain"));
+}
+
+TEST(FuseAggregate, a_product_of_other_rows_that_the_sum_is_added_to) {
+  WideNetwork n;
+  const ValueId left = n.product(n.sum(), n.weights(128, 3), kNoValue, kNoValue, "");
+  const Graph g =
+      after(make_fuse_aggregate(), n.s.build(n.product(n.x, n.weights(128, 3), n.weights(1, 3), left, "Tanh")));
+  EXPECT_THAT(ops_of(g), ElementsAre("AggregateChain"));
+}
+
+TEST(FuseAggregate, a_sum_that_is_read_twice_stays) {
+  WideNetwork n;
+  const ValueId sum = n.sum();
+  n.s.output(sum);
+  const Graph g = after(make_fuse_aggregate(), n.s.build(n.s.op("MatMul", {sum, n.weights(128, 3)})));
+  EXPECT_THAT(ops_of(g), ElementsAre("SparseAggregate", "MatMul"));
+}
+
+TEST(FuseAggregate, weights_of_zeros_and_weights_that_are_computed_stay) {
+  for (const bool constant : {true, false}) {
+    WideNetwork n;
+    const ValueId weights = constant ? n.s.constant(Tensor::of<float>({128, 1}, std::vector<float>(128, 0.0f)))
+                                     : n.s.input("weights", {128, 1});
+    const Graph g = after(make_fuse_aggregate(), n.s.build(n.s.op("MatMul", {n.sum(), weights})));
+    EXPECT_THAT(ops_of(g), ElementsAre("SparseAggregate", "MatMul"));
+  }
 }
 
 /// The reason that recognise-aggregate leaves for the only scatter of a graph.

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "cpu/reference/families.hpp"
+#include "graph/ops/aggregate_chain.hpp"
 #include "graph/ops/fused_activation.hpp"
 
 namespace sparse_run::reference {
@@ -100,12 +101,43 @@ void multi_head_attention(Context& context) {
   output.copy_from(merged.reshaped(output.shape()));
 }
 
+/// The aggregate, then each stage as a FusedMatMul.
+void aggregate_chain(Context& context) {
+  const AggregateChain chain = AggregateChain::of(context.node());
+  const auto operand = [&](std::int64_t i) { return context.input(static_cast<std::size_t>(i)); };
+  Node first;
+  chain.aggregate.store(first);
+  std::vector<Value> operands;
+  for (std::size_t i = 0; i < chain.aggregate.roles.size(); ++i) {
+    first.inputs.push_back(static_cast<ValueId>(i));
+    operands.emplace_back(context.input(i));
+  }
+  first.outputs = {static_cast<ValueId>(operands.size())};
+  Tensor rows = run_node(first, operands, {}, context.random())[0].tensor;
+  rows = rows.reshaped({chain.aggregate.nodes(), chain.aggregate.row_elements()});
+  for (const RowStage& stage : chain.stages) {
+    const auto chosen = [&](std::int64_t i) { return i == RowStage::kPrevious ? rows : operand(i); };
+    Tensor result = run(context, "MatMul",
+                        {chosen(stage.rows), stage.transposed ? last_two_swapped(context, operand(stage.weights))
+                                                              : operand(stage.weights)});
+    if (stage.bias != RowStage::kNone) {
+      const Tensor bias = operand(stage.bias);
+      result = run(context, "Add", {result, bias.reshaped({bias.size()})});
+    }
+    if (stage.residual != RowStage::kNone) result = run(context, "Add", {result, chosen(stage.residual)});
+    rows = result.clone();
+    for (float& element : rows.data<float>()) element = static_cast<float>(stage.activation.apply(element));
+  }
+  context.output(0).copy_from(rows);
+}
+
 }  // namespace
 
 void register_internal(Table& table) {
   table.add("FusedConv", fused_conv, kInternalDomain);
   table.add("FusedMatMul", fused_matmul, kInternalDomain);
   table.add("MultiHeadAttention", multi_head_attention, kInternalDomain);
+  table.add("AggregateChain", aggregate_chain, kInternalDomain);
   register_aggregate(table);
 }
 

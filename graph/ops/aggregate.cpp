@@ -7,7 +7,7 @@
 
 #include "graph/ops/fused_activation.hpp"
 #include "graph/ops/operands.hpp"
-#include "graph/ops/window.hpp"
+#include "graph/ops/subfamilies.hpp"
 
 namespace sparse_run {
 
@@ -82,17 +82,24 @@ void expect_rows(const InferContext& context, std::size_t i, std::int64_t rows, 
 
 void infer_sparse_aggregate(InferContext& context) {
   const Aggregate aggregate = Aggregate::of(context.node());
+  infer_aggregate_operands(context, aggregate);
+  context.set_tensor(0, DType::f32, aggregate.shape);
+}
+
+}  // namespace
+
+void infer_aggregate_operands(const InferContext& context, const Aggregate& aggregate) {
   std::int64_t edges = kUnknownDim;
   const auto count_of = [&](std::size_t i) {
     const Shape* shape = context.shape(i);
     return shape != nullptr && is_concrete(*shape) ? element_count(*shape) : kUnknownDim;
   };
-  for (std::size_t i = 0; i < context.input_count(); ++i) {
+  for (std::size_t i = 0; i < aggregate.roles.size(); ++i) {
     if (aggregate.roles[i] != Aggregate::index) continue;
     expect_dtype(context, i, {DType::i64, DType::i32});
     edges = expect_same_dim(edges, count_of(i), "lengths of index operands");
   }
-  for (std::size_t i = 0; i < context.input_count(); ++i) {
+  for (std::size_t i = 0; i < aggregate.roles.size(); ++i) {
     const std::int64_t role = aggregate.roles[i];
     if (role == Aggregate::index) continue;
     expect_dtype(context, i, {DType::f32});
@@ -106,10 +113,7 @@ void infer_sparse_aggregate(InferContext& context) {
       expect_rows(context, i, shape == nullptr ? kUnknownDim : (*shape)[0], row);
     }
   }
-  context.set_tensor(0, DType::f32, aggregate.shape);
 }
-
-}  // namespace
 
 void RowExpression::push_number(float number) {
   push(Op::number, static_cast<std::int64_t>(numbers.size()));
@@ -204,8 +208,9 @@ Aggregate Aggregate::of(const Node& node) {
   }
   aggregate.roles = node.ints_or("roles");
   const auto spans = node.ints_or("spans");
-  if (aggregate.roles.size() != node.inputs.size() || spans.size() != node.inputs.size() || node.inputs.empty() ||
-      aggregate.roles[0] != index) {
+  const bool chained = node.is("AggregateChain", kInternalDomain);  // whose further operands are of its stages
+  const std::size_t operands = chained ? std::min(spans.size(), node.inputs.size()) : node.inputs.size();
+  if (aggregate.roles.size() != operands || spans.size() != operands || operands == 0 || aggregate.roles[0] != index) {
     throw_error(ErrorKind::model, "attributes roles and spans do not describe the operands");
   }
   for (std::size_t i = 0; i < spans.size(); ++i) {

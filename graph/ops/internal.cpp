@@ -108,6 +108,7 @@ void register_internal_ops(OpRegistry& registry) {
   registry.add({kInternalDomain, "FusedMatMul", 1, 2, 4, 1, 1, infer_fused_matmul});
   registry.add({kInternalDomain, "MultiHeadAttention", 1, 3, 4, 1, 1, infer_multi_head_attention});
   register_aggregate_op(registry);
+  register_aggregate_chain_op(registry);
 }
 
 }  // namespace sparse_run

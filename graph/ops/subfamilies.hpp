@@ -20,7 +20,11 @@ void register_normalization_ops(OpRegistry& registry);  // Batch-, Layer-, Group
 void register_loss_ops(OpRegistry& registry);           // losses of training graphs
 void register_optimizer_ops(OpRegistry& registry);      // optimisers of training graphs
 
-// Part of register_internal_ops.
-void register_aggregate_op(OpRegistry& registry);  // SparseAggregate
+// Parts of register_internal_ops.
+void register_aggregate_op(OpRegistry& registry);        // SparseAggregate
+void register_aggregate_chain_op(OpRegistry& registry);  // AggregateChain
+struct Aggregate;
+/// Checks the operands that `aggregate` describes, which are the first ones.
+void infer_aggregate_operands(const InferContext& context, const Aggregate& aggregate);
 
 }  // namespace sparse_run

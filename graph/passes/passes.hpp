@@ -25,6 +25,8 @@ std::unique_ptr<Pass> make_recognise_layer_norm();
 std::unique_ptr<Pass> make_recognise_attention();
 /// recognise_aggregate.cpp: SparseAggregate from gather, scale and scatter along edges; needs concrete shapes.
 std::unique_ptr<Pass> make_recognise_aggregate();
+/// fuse_aggregate.cpp: SparseAggregate with the matrix products of its rows becomes AggregateChain.
+std::unique_ptr<Pass> make_fuse_aggregate();
 /// fuse_convolution.cpp: Conv with the residual and the activation after it becomes FusedConv.
 std::unique_ptr<Pass> make_fuse_convolution();
 /// fuse_product.cpp: MatMul and Gemm with transposes, factor, bias, residual and activation become FusedMatMul.

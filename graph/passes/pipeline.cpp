@@ -49,6 +49,7 @@ const PassPipeline& specialize_passes() {
         .add(make_recognise_attention())
         .add(make_simplify_movement())
         .add(make_fuse_product())
+        .add(make_fuse_aggregate())  // takes fused products
         .add(make_fuse_convolution())
         .add(make_share_equal_nodes());
     return built;

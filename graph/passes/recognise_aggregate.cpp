@@ -17,7 +17,7 @@ namespace {
 
 using Op = RowExpression::Op;
 
-constexpr int kTailNodes = 24;
+constexpr int kTailNodes = 20;
 
 /// A scatter read as: rows `updates` reduced onto rows of `data` that `targets` names.
 struct Scatter {
@@ -143,9 +143,10 @@ class Tail {
     if (RowExpression::is_binary(operation->op)) {
       const bool first = node.inputs[0] == result_;
       const ValueId other = node.inputs[first ? 1 : 0];
+      const auto own_steps = static_cast<std::ptrdiff_t>(tail.steps.size());
       if (!reader_.read_node_operand(tail, other, shape_)) return false;
       // the other operand comes first on the stack where it comes first in the node
-      if (!first) std::rotate(tail.steps.begin(), tail.steps.end() - 1, tail.steps.end());
+      if (!first) std::rotate(tail.steps.begin(), tail.steps.begin() + own_steps, tail.steps.end());
     } else if (node.inputs[0] != result_) {
       return false;
     }

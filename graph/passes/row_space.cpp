@@ -13,7 +13,8 @@ namespace {
 
 using Op = RowExpression::Op;
 
-constexpr int kMessageNodes = 28;  // with an operand for each and one more, expressions stay below kMaxSteps
+constexpr int kNodeOperations = 8;  // taken into a tail beside what follows the sum
+constexpr int kMessageNodes = 28;   // with an operand for each and one more, expressions stay below kMaxSteps
 constexpr int kSearchDepth = 24;
 constexpr std::size_t kMostReaders = 64;  // followed from one value
 
@@ -203,7 +204,7 @@ std::optional<ValueId> row_index(GraphBuilder& graph, ValueId indices, std::int6
 }
 
 RowReader::RowReader(const GraphBuilder& graph, Aggregate& aggregate, ValueId targets, std::int64_t edges)
-    : graph_(graph), aggregate_(aggregate), edges_(edges), budget_(kMessageNodes) {
+    : graph_(graph), aggregate_(aggregate), edges_(edges), budget_(kMessageNodes), node_budget_(kNodeOperations) {
   add_operand(targets, Aggregate::index, 0);
 }
 
@@ -370,6 +371,7 @@ bool RowReader::read_node_operand(RowExpression& expression, ValueId id, const S
     expression.push_number(*number);
     return true;
   }
+  if (append_node_operation(expression, id, result)) return true;
   // an expanded value is read where it is still narrow
   while (const Node* expand = producer_of(graph_, id, "Expand")) {
     if (!is_concrete_f32(graph_, expand->inputs[0])) break;
@@ -383,6 +385,28 @@ bool RowReader::read_node_operand(RowExpression& expression, ValueId id, const S
   const bool per_node = shape.size() == result.size() && shape[0] == result[0];
   if (!per_node && shape.size() == result.size() && shape[0] != 1) return false;
   expression.push(Op::operand, add_operand(id, per_node ? Aggregate::per_node : Aggregate::fixed, *span));
+  return true;
+}
+
+/// Rows that nothing else reads are computed where they are needed.
+bool RowReader::append_node_operation(RowExpression& expression, ValueId id, const Shape& result) {
+  const Node* node = producer_of(graph_, id);
+  if (node == nullptr || node_budget_ == 0 || !read_once(graph_, id) || shape_of(graph_, id) != result) return false;
+  std::vector<float> numbers;
+  auto operation = row_operation(graph_, *node, numbers);
+  if (!operation) return false;
+  const Mark before = mark(expression);
+  --node_budget_;
+  const std::size_t operands = RowExpression::is_binary(operation->op) ? 2 : 1;
+  for (std::size_t i = 0; i < operands; ++i) {
+    if (!read_node_operand(expression, node->inputs[i], result)) {
+      reset(expression, before);
+      return false;
+    }
+  }
+  if (!numbers.empty()) operation->argument = static_cast<std::int64_t>(expression.numbers.size());
+  expression.steps.push_back(*operation);
+  expression.numbers.insert(expression.numbers.end(), numbers.begin(), numbers.end());
   return true;
 }
 

@@ -50,6 +50,7 @@ class RowReader {
   void append(ValueId id, RowSpan span);
   bool vanishes(ValueId id) const;
   bool append_computed(const Node& node, ValueId id, RowSpan span);
+  bool append_node_operation(RowExpression& expression, ValueId id, const Shape& result);
   bool append_gathered(const Node& node, RowSpan span);
   bool append_operand(ValueId id, const Shape& result, RowSpan span);
   std::optional<RowSpan> span_of(const Shape& operand, const Shape& result, RowSpan result_span) const;
@@ -58,7 +59,8 @@ class RowReader {
   Aggregate& aggregate_;
   std::int64_t edges_;
   std::vector<ValueId> operands_;
-  int budget_;  ///< nodes that may still be taken into the message
+  int budget_;       ///< nodes that may still be taken into the message
+  int node_budget_;  ///< and into the other operands of the tail
 };
 
 /// The operation of a node as a step of a row expression (its constants go to `numbers`); nullopt when it is none.
