@@ -3,8 +3,10 @@
 
 #include "cpu/blocked_graph.hpp"
 #include "cpu/graph_kernels/adjacency.hpp"
+#include "cpu/image_stages.hpp"
 #include "cpu/program.hpp"
 #include "cpu/selection/selector.hpp"
+#include "cpu/staged_program.hpp"
 #include "cpu/workspace_pool.hpp"
 
 namespace sparse_run::cpu {
@@ -26,8 +28,12 @@ class CpuDevice final : public Device {
   std::unique_ptr<Executable> compile(const Partition& partition, const CompileOptions& options) override {
     // Without a budget nothing depends on earlier runs either.
     const SelectionPolicy policy{budget_s_, budget_s_ > 0 ? &memory_ : nullptr};
-    const Environment environment{.machine = machine_, .threads = options.threads, .adjacencies = adjacencies_, .workspaces = workspaces_};
+    const Environment environment{
+        .machine = machine_, .threads = options.threads, .adjacencies = adjacencies_, .workspaces = workspaces_};
     if (const auto blocked = with_blocked_images(partition, options)) {
+      if (const auto stages = cut_into_image_stages(blocked->partition, blocked->options, environment)) {
+        return std::make_unique<StagedProgram>(blocked->partition, *stages, environment, policy);
+      }
       return std::make_unique<Program>(blocked->partition, environment, blocked->options, policy);
     }
     return std::make_unique<Program>(partition, environment, options, policy);
@@ -37,7 +43,7 @@ class CpuDevice final : public Device {
   Machine machine_;
   double budget_s_;
   KernelMemory memory_;
-  std::shared_ptr<WorkspacePool> workspaces_ = std::make_shared<WorkspacePool>();         // likewise
+  std::shared_ptr<WorkspacePool> workspaces_ = std::make_shared<WorkspacePool>();     // likewise
   std::shared_ptr<AdjacencyCache> adjacencies_ = std::make_shared<AdjacencyCache>();  // shared with compiled steps
 };
 

@@ -1,6 +1,7 @@
 // Choosing the cut by predicted makespan.
 #include "cpu/kernels/blocked_split.hpp"
 
+#include <cmath>
 #include <limits>
 
 namespace sparse_run::cpu {
@@ -34,11 +35,16 @@ BlockedSplit split_blocked(const BlockedWork& work, int threads) {
       const double share_blocks =
           std::min(1.0, static_cast<double>(split.block_slice) / static_cast<double>(work.blocks));
       const double input = work.input_bytes * share_positions;
+      const double weights = work.weight_bytes * share_blocks;
       const double passes =
           input > work.private_cache / 2 ? static_cast<double>(divide_up(split.block_slice, work.block_step)) : 1;
-      const double task = work.flops * share_positions * share_blocks / kFlopsPerCycle + kTaskCycles +
-                          (input * passes + work.weight_bytes * share_blocks) / kBytesPerCycle;
-      const double time = static_cast<double>(divide_up(split.tasks(), threads)) * task;
+      const auto rounds = static_cast<double>(divide_up(split.tasks(), threads));
+      // a weight slice that stays in the private cache is read once for all tasks of a thread that share it
+      const double sharing = std::max(1.0, static_cast<double>(work.images * split.position_slices) / threads);
+      const double weight_reads = weights > work.private_cache / 2 ? rounds : std::ceil(rounds / sharing);
+      const double time = rounds * (work.flops * share_positions * share_blocks / kFlopsPerCycle + kTaskCycles +
+                                    input * passes / kBytesPerCycle) +
+                          weight_reads * weights / kBytesPerCycle;
       if (time < best_time) {
         best_time = time;
         best = split;

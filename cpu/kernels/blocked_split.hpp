@@ -38,8 +38,9 @@ struct BlockedSplit {
   }
 };
 
-/// The cut of least predicted time: every task computes, and reads its part of input and weights from an outer cache;
-/// an input slice beyond half of the private cache is read once per group of blocks.
+/// The cut of least predicted time: every task computes, and reads its part of the input from an outer cache, once per
+/// group of blocks where that part exceeds half of the private cache. Weights are read by every task, or, where a slice
+/// of them stays in the private cache, once by every thread.
 BlockedSplit split_blocked(const BlockedWork& work, int threads);
 
 }  // namespace sparse_run::cpu
