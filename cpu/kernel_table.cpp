@@ -46,6 +46,14 @@ const KernelTable& KernelTable::standard() {
     register_pooling_kernels(built);
     register_movement_kernels(built);
     register_aggregate_kernels(built);
+    register_recurrent_kernels(built);
+    register_conv_transpose_kernels(built);
+    register_quantization_kernels(built);
+    register_reduce_kernels(built);
+    register_pad_kernels(built);
+    register_resize_kernels(built);
+    register_fourier_kernels(built);
+    register_pointwise_kernels(built);
     return built;
   }();
   return table;

@@ -75,5 +75,13 @@ void register_normalization_kernels(KernelTable& table);
 void register_pooling_kernels(KernelTable& table);
 void register_movement_kernels(KernelTable& table);
 void register_aggregate_kernels(KernelTable& table);
+void register_recurrent_kernels(KernelTable& table);
+void register_conv_transpose_kernels(KernelTable& table);
+void register_quantization_kernels(KernelTable& table);
+void register_reduce_kernels(KernelTable& table);
+void register_pad_kernels(KernelTable& table);
+void register_resize_kernels(KernelTable& table);
+void register_fourier_kernels(KernelTable& table);
+void register_pointwise_kernels(KernelTable& table);
 
 }  // namespace sparse_run::cpu

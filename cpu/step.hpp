@@ -28,6 +28,7 @@ struct StepArguments {
   RunState* state = nullptr;
 
   bool has_input(std::size_t i) const { return i < inputs.size() && inputs[i] >= 0; }
+  bool has_output(std::size_t i) const { return i < outputs.size() && outputs[i] >= 0; }
   const Tensor& input(std::size_t i) const { return values[static_cast<std::size_t>(inputs[i])].tensor; }
   Tensor& output(std::size_t i) const { return values[static_cast<std::size_t>(outputs[i])].tensor; }
   template <class T>

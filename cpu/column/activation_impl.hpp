@@ -76,6 +76,10 @@ template <class V>
       const auto half = V::mul(V::broadcast(0.5f), x);
       return V::fma(half, erf<V>(V::mul(x, V::broadcast(0.70710678118654752f))), half);
     }
+    case Curve::gelu_tanh: {  // 1 + tanh(a) = 2 · sigmoid(2a)
+      const auto cubic = V::fma(V::mul(V::broadcast(0.044715f), V::mul(x, x)), x, x);
+      return V::mul(x, sigmoid<V>(V::mul(V::broadcast(1.59576912160573071f), cubic)));
+    }
     case Curve::tanh:
       return tanh<V>(x);
   }

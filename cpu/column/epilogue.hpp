@@ -15,6 +15,7 @@ enum class Curve {
   sigmoid,     ///< 1 / (1 + exp(-x))
   silu,        ///< x · sigmoid(x)
   gelu,        ///< x/2 · (1 + erf(x/√2))
+  gelu_tanh,   ///< x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))
   tanh,
 };
 

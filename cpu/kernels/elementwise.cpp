@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cpu/kernel_table.hpp"
+#include "cpu/kernels/broadcast_plan.hpp"
 #include "cpu/kernels/fused_activation.hpp"
 #include "cpu/parallel.hpp"
 #include "cpu/row/row_kernels.hpp"
@@ -50,7 +51,7 @@ std::optional<Activation> activation_of(const NodeView& view) {
   }
   if (node.op == "LeakyRelu") return Activation::leaky_relu(node.float_or("alpha", 0.01f));
   if (node.op == "Swish" && node.float_or("alpha", 1.0f) == 1.0f) return Activation::of(Curve::silu);
-  if (node.op == "Gelu" && node.string_or("approximate", "none") != "none") return std::nullopt;
+  if (node.op == "Gelu" && node.string_or("approximate", "none") == "tanh") return Activation::of(Curve::gelu_tanh);
   return activation_named(node.op, {});
 }
 
@@ -64,57 +65,9 @@ std::unique_ptr<Step> build_map(const NodeView& view, const Environment&) {
   return std::make_unique<MapStep>(*activation_of(view));
 }
 
-/// A binary operation over collapsed dimensions: `count` rows of `width` elements, in each of which both operands step
-/// by 0 or 1; where a row starts in each operand follows from its index.
-struct BroadcastPlan {
-  std::int64_t width = 1;
-  int a_step = 1, b_step = 1;
-  std::vector<std::int64_t> dims;  ///< outer dimensions, outermost first
-  std::vector<std::int64_t> a_strides, b_strides;
-};
-
-BroadcastPlan plan_broadcast(const Shape& a, const Shape& b, const Shape& y) {
-  const auto stride_of = [&](const Shape& shape) {
-    std::vector<std::int64_t> strides(y.size(), 0);
-    std::int64_t stride = 1;
-    for (std::size_t i = 0; i < shape.size(); ++i) {
-      const std::size_t own = shape.size() - 1 - i;
-      if (shape[own] != 1) strides[y.size() - 1 - i] = stride;
-      stride *= shape[own];
-    }
-    return strides;
-  };
-  const auto as = stride_of(a);
-  const auto bs = stride_of(b);
-  // Merge neighbouring dimensions that both operands walk contiguously (or both repeat).
-  struct Dim { std::int64_t size, a, b; };
-  std::vector<Dim> merged;
-  for (std::size_t i = 0; i < y.size(); ++i) {
-    if (y[i] == 1) continue;
-    if (!merged.empty() && merged.back().a == as[i] * y[i] && merged.back().b == bs[i] * y[i]) {
-      merged.back() = {merged.back().size * y[i], as[i], bs[i]};
-    } else {
-      merged.push_back({y[i], as[i], bs[i]});
-    }
-  }
-  BroadcastPlan plan;
-  if (!merged.empty()) {
-    plan.width = merged.back().size;
-    plan.a_step = static_cast<int>(merged.back().a);
-    plan.b_step = static_cast<int>(merged.back().b);
-    merged.pop_back();
-  }
-  for (const Dim& dim : merged) {
-    plan.dims.push_back(dim.size);
-    plan.a_strides.push_back(dim.a);
-    plan.b_strides.push_back(dim.b);
-  }
-  return plan;
-}
-
 class BinaryStep final : public Step {
  public:
-  BinaryStep(Binary op, BroadcastPlan plan) : op_(op), plan_(std::move(plan)) {}
+  BinaryStep(Binary op, BroadcastPlan<2> plan) : op_(op), plan_(std::move(plan)) {}
 
   void run(const StepArguments& arguments) const override {
     const auto* a = arguments.in<float>(0);
@@ -124,22 +77,15 @@ class BinaryStep final : public Step {
     const std::int64_t rows = arguments.output(0).size() / std::max<std::int64_t>(width, 1);
     if (rows == 1) {
       parallel_ranges(width, kGrain, [&](std::int64_t begin, std::int64_t end) {
-        row_kernels().binary(op_, a + begin * plan_.a_step, plan_.a_step, b + begin * plan_.b_step, plan_.b_step,
+        row_kernels().binary(op_, a + begin * plan_.step[0], plan_.step[0], b + begin * plan_.step[1], plan_.step[1],
                              y + begin, static_cast<std::size_t>(end - begin));
       });
       return;
     }
     parallel_ranges(rows, std::max<std::int64_t>(1, kGrain / width), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row) {
-        std::int64_t rest = row;
-        std::int64_t a_at = 0;
-        std::int64_t b_at = 0;
-        for (std::size_t d = plan_.dims.size(); d-- > 0;) {
-          a_at += rest % plan_.dims[d] * plan_.a_strides[d];
-          b_at += rest % plan_.dims[d] * plan_.b_strides[d];
-          rest /= plan_.dims[d];
-        }
-        row_kernels().binary(op_, a + a_at, plan_.a_step, b + b_at, plan_.b_step, y + row * width,
+        const auto [a_at, b_at] = plan_.starts(row);
+        row_kernels().binary(op_, a + a_at, plan_.step[0], b + b_at, plan_.step[1], y + row * width,
                              static_cast<std::size_t>(width));
       }
     });
@@ -147,7 +93,7 @@ class BinaryStep final : public Step {
 
  private:
   Binary op_;
-  BroadcastPlan plan_;
+  BroadcastPlan<2> plan_;
 };
 
 std::optional<Binary> binary_of(std::string_view op) {
@@ -168,8 +114,9 @@ Verdict check_binary(const NodeView& view, const Environment&) {
 }
 
 std::unique_ptr<Step> build_binary(const NodeView& view, const Environment&) {
-  return std::make_unique<BinaryStep>(*binary_of(view.node().op),
-                                      plan_broadcast(view.input_shape(0), view.input_shape(1), view.output_shape(0)));
+  return std::make_unique<BinaryStep>(
+      *binary_of(view.node().op),
+      plan_broadcast<2>({&view.input_shape(0), &view.input_shape(1)}, view.output_shape(0)));
 }
 
 }  // namespace

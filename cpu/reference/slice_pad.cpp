@@ -1,9 +1,23 @@
 // Reference kernels of Slice and Pad.
 #include "cpu/reference/elements.hpp"
 #include "cpu/reference/movement.hpp"
+#include "cpu/reference/padded_source.hpp"
 #include "graph/ops/geometry.hpp"
 
 namespace sparse_run::reference {
+
+std::int64_t padded_source(std::string_view mode, std::int64_t at, std::int64_t dim) {
+  if (at >= 0 && at < dim) return at;
+  if (mode == "edge") return at < 0 ? 0 : dim - 1;
+  if (mode == "wrap") return (at % dim + dim) % dim;
+  if (mode == "reflect") {
+    if (dim == 1) return 0;
+    const std::int64_t period = 2 * (dim - 1);
+    const std::int64_t phase = (at % period + period) % period;
+    return phase < dim ? phase : period - phase;
+  }
+  return -1;
+}
 
 namespace {
 
@@ -23,20 +37,6 @@ void slice(Context& ctx) {
     for (std::size_t d = 0; d < index.size(); ++d) from += (ranges[d].start + index[d] * ranges[d].step) * strides[d];
     mover.move(from, linear);
   });
-}
-
-// Where coordinate `at` of a padded axis reads from an axis of `dim` elements; -1: from the constant.
-std::int64_t padded_source(const std::string& mode, std::int64_t at, std::int64_t dim) {
-  if (at >= 0 && at < dim) return at;
-  if (mode == "edge") return at < 0 ? 0 : dim - 1;
-  if (mode == "wrap") return (at % dim + dim) % dim;
-  if (mode == "reflect") {
-    if (dim == 1) return 0;
-    const std::int64_t period = 2 * (dim - 1);
-    const std::int64_t phase = (at % period + period) % period;
-    return phase < dim ? phase : period - phase;
-  }
-  return -1;
 }
 
 Tensor constant_of(Context& ctx, DType dtype) {

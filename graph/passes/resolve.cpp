@@ -165,7 +165,8 @@ bool Resolver::affordable(const Node& node, const std::vector<Type>& outputs, st
     if (operand_elements > options_.heavy_limit_elements) return false;
   }
   if (heavy && bytes > options_.growth_limit_bytes) return false;
-  if (bytes > options_.growth_limit_bytes && bytes / 2 > operand_bytes) return false;
+  const bool grows = bytes > options_.growth_limit_bytes && bytes / 2 > operand_bytes;
+  if (grows && !node.is("DequantizeLinear")) return false;
   return folded_bytes_ + bytes <= options_.total_limit_bytes;
 }
 

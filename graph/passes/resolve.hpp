@@ -10,8 +10,8 @@
 namespace sparse_run {
 
 struct ResolveOptions {
-  /// Compute DequantizeLinear of constant weights too (they are kept for passes that use the integers).
-  bool fold_dequantize = false;
+  /// Compute DequantizeLinear of constant weights too, whatever they grow to; a pass that uses the integers turns it off.
+  bool fold_dequantize = true;
   /// A fold whose outputs are larger than this and larger than twice its operands is not done.
   std::size_t growth_limit_bytes = std::size_t{16} << 20;
   /// Folding stops after it has computed this much.
