@@ -35,7 +35,10 @@ class DpPolicy final : public Policy {
   Assignment assign(const PlacementProblem& problem, const PolicyOptions& options) const override {
     if (problem.node_count() == 0) return {};
     const int nodes = problem.node_count();
-    const std::size_t by_size = nodes <= 16 ? 1 << 16 : static_cast<std::size_t>(std::max(2, 8000 / nodes));
+    const std::size_t by_size =
+        nodes <= 12 && problem.device_count() <= 3
+            ? 4096
+            : static_cast<std::size_t>(std::clamp(6000 / (nodes * problem.device_count()), 2, 64));
     Search search(problem, options.objective,
                   static_cast<std::size_t>(options.number_or("states", static_cast<double>(by_size), 1, 1e6)));
     return search.run();

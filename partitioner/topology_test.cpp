@@ -1,0 +1,98 @@
+// Topology files: what is read, what is written, what is refused.
+#include "partitioner/topology.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.hpp"
+#include "partitioner/example_topologies.hpp"
+
+namespace sparse_run {
+namespace {
+
+using testing::HasSubstr;
+
+const char* const kCpu = R"({"name":"cpu","kind":"cpu","memory_bytes":1000,"dense_gflops":1,"memory_gb_per_s":1})";
+const char* const kGpu = R"({"name":"gpu:0","kind":"gpu","memory_bytes":1000,"dense_gflops":1,"memory_gb_per_s":1})";
+
+std::string with_devices(const std::string& devices, const std::string& rest = "") {
+  return R"({"schema_version":1,"hosts":[{"name":"h","devices":[)" + devices + "]" + rest + "}]}";
+}
+
+std::string refusal(const std::string& text) {
+  try {
+    topology_from_json(text);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage) << error.what();
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(Topology, examples_are_read_and_round_trip) {
+  for (const std::string& name : example_topologies()) {
+    const Topology topology = example_topology(name);
+    const std::string text = topology_to_json(topology);
+    EXPECT_EQ(topology_to_json(topology_from_json(text)), text) << name;
+    EXPECT_EQ(topology_hash(topology_from_json(text)), topology_hash(topology));
+  }
+  EXPECT_EQ(example_topology("cpu_cluster_256").ranks(), 256);
+}
+
+TEST(Topology, this_machine_has_a_cpu_with_positive_rates_and_can_be_written) {
+  const Topology topology = discover_topology(discover_machine(), 0);
+  const DeviceSpec& cpu = topology.hosts.at(0).cpu();
+  EXPECT_EQ(cpu.name, "cpu");
+  EXPECT_GT(cpu.dense_gflops, 0);
+  EXPECT_GT(cpu.memory_gb_per_s, 0);
+  EXPECT_EQ(refusal(topology_to_json(topology)), "accepted");
+}
+
+TEST(Topology, links_go_both_ways_unless_said_otherwise_and_devices_without_one_meet_in_host_memory) {
+  const Topology topology = topology_from_json(with_devices(
+      std::string(kCpu) + "," + kGpu +
+          R"(,{"name":"gpu:1","kind":"gpu","memory_bytes":1000,"dense_gflops":1,"memory_gb_per_s":1})",
+      R"(,"links":[{"from":"cpu","to":"gpu:0","gb_per_s":10,"latency_us":1},{"from":"cpu","to":"gpu:1","gb_per_s":10,"latency_us":2}])"));
+  const HostSpec& host = topology.host_of(0);
+  EXPECT_EQ(host.link("gpu:0", "cpu").gb_per_s, 10);
+  EXPECT_DOUBLE_EQ(host.link("gpu:0", "gpu:1").gb_per_s, 5);
+  EXPECT_DOUBLE_EQ(host.link("gpu:0", "gpu:1").latency_us, 3);
+}
+
+TEST(Topology, numbers_that_are_none_are_refused_by_name) {
+  const auto cpu_with = [](const std::string& field) {
+    return with_devices(R"({"name":"cpu","kind":"cpu","memory_bytes":1000,"dense_gflops":1,"memory_gb_per_s":1,)" +
+                        field + "}");
+  };
+  EXPECT_THAT(refusal(cpu_with(R"("dense_gflops":0)")), HasSubstr("dense_gflops"));
+  EXPECT_THAT(refusal(cpu_with(R"("memory_gb_per_s":-1)")), HasSubstr("memory_gb_per_s"));
+  EXPECT_THAT(refusal(cpu_with(R"("memory_bytes":0)")), HasSubstr("memory_bytes"));
+  EXPECT_THAT(refusal(cpu_with(R"("memory_bytes":1e30)")), HasSubstr("memory_bytes"));
+  EXPECT_THAT(refusal(cpu_with(R"("launch_us":-5)")), HasSubstr("launch_us"));
+  EXPECT_THAT(refusal(cpu_with(R"("sparse_gflops":"many")")), HasSubstr("sparse_gflops"));
+  EXPECT_THAT(refusal(cpu_with(R"("caches":[{"level":1,"bytes":0,"gb_per_s":1}])")), HasSubstr("caches[0].bytes"));
+  EXPECT_THAT(refusal(cpu_with(R"("gflops":3)")), HasSubstr("gflops"));
+}
+
+TEST(Topology, shapes_that_make_no_sense_are_refused) {
+  EXPECT_THAT(refusal(""), HasSubstr("JSON"));
+  EXPECT_THAT(refusal("[1]"), HasSubstr("object"));
+  EXPECT_THAT(refusal(R"({"schema_version":2})"), HasSubstr("schema_version"));
+  EXPECT_THAT(refusal(R"({"schema_version":1,"hosts":[]})"), HasSubstr("at least one"));
+  EXPECT_THAT(refusal(with_devices("")), HasSubstr("kind cpu"));
+  EXPECT_THAT(refusal(with_devices(kGpu)), HasSubstr("kind cpu"));
+  EXPECT_THAT(refusal(with_devices(std::string(kCpu) + "," + kCpu)), HasSubstr("twice"));
+  EXPECT_THAT(refusal(with_devices(kCpu, R"(,"count":0)")), HasSubstr("count"));
+  EXPECT_THAT(refusal(with_devices(kCpu, R"(,"count":100000000)")), HasSubstr("count"));
+  EXPECT_THAT(refusal(with_devices(kCpu, R"(,"links":[{"from":"cpu","to":"gpu:7","gb_per_s":1}])")),
+              HasSubstr("gpu:7"));
+  EXPECT_THAT(
+      refusal(with_devices(R"({"name":"npu","kind":"npu","memory_bytes":1,"dense_gflops":1,"memory_gb_per_s":1})")),
+      HasSubstr("npu"));
+  EXPECT_THAT(refusal(with_devices(
+                  R"({"name":"cpu:../../x","kind":"cpu","memory_bytes":1,"dense_gflops":1,"memory_gb_per_s":1})")),
+              HasSubstr("no name"));
+}
+
+}  // namespace
+}  // namespace sparse_run
