@@ -41,6 +41,7 @@ const KernelTable& KernelTable::standard() {
     register_blocked_plane_kernels(built);
     register_matmul_kernels(built);
     register_attention_kernels(built);
+    register_channel_kernels(built);
     register_elementwise_kernels(built);
     register_normalization_kernels(built);
     register_pooling_kernels(built);

@@ -69,7 +69,9 @@ void register_blocked_plane_kernels(KernelTable& table);
 void register_matmul_kernels(KernelTable& table);
 void register_sparse_matmul_kernels(KernelTable& table);  ///< called by the former: tried first
 void register_blocked_matmul_kernels(KernelTable& table);  ///< called by the former: weights packed once
+void register_sparse_left_product_kernels(KernelTable& table);  ///< called by the former
 void register_attention_kernels(KernelTable& table);
+void register_channel_kernels(KernelTable& table);  ///< operands whose tokens are lanes
 void register_elementwise_kernels(KernelTable& table);
 void register_normalization_kernels(KernelTable& table);
 void register_pooling_kernels(KernelTable& table);

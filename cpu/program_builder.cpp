@@ -264,7 +264,8 @@ class Program::Builder {
       layer.bytes += bytes_of(view.output_type(i));
       if (layer.shape.empty() && view.output_type(i).is_concrete()) layer.shape = to_string(view.output_shape(i));
     }
-    if (const WeightFacts* weight = view.weight(1); weight != nullptr && weight->shape().size() >= 2) {
+    const WeightFacts* weight = view.weight(1) != nullptr ? view.weight(1) : view.weight(0);
+    if (weight != nullptr && weight->shape().size() >= 2) {
       layer.zeros = weight->zeros();
     }
     layer.flops = step.skips_zeros() ? layer.executed_flops : layer.executed_flops * (1 - layer.zeros);

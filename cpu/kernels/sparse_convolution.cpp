@@ -1,12 +1,13 @@
 // Convolutions with sparse weights in f32, as sparse column kernels over plain NCHW.
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "cpu/column/kernels.hpp"
 #include "cpu/kernel_table.hpp"
 #include "cpu/kernels/convolution.hpp"
+#include "cpu/kernels/sparse_split.hpp"
 #include "cpu/kernels/sparsity_threshold.hpp"
-#include "cpu/kernels/split.hpp"
 #include "cpu/parallel.hpp"
 #include "cpu/sparse/columns.hpp"
 
@@ -36,10 +37,22 @@ class SparseConvStep final : public Step {
     const auto layout = variant.strip ? StripLayout::of(conv.window, step, width) : std::nullopt;
     const std::size_t pitch = layout ? static_cast<std::size_t>(layout->pitch) : out_width;
     const std::size_t flat = lanes / out_width * pitch;  // lanes as the kernel counts them
-    const Split split = split_product(conv.images * conv.groups, conv.out_channels, static_cast<std::int64_t>(flat),
-                                      threads, cost(weights, conv, variant, layout, step, width));
+    const auto vectors = static_cast<std::int64_t>((flat + width - 1) / width);
+    const double moved = layout ? static_cast<double>(conv.in_channels) * static_cast<double>(layout->channel_floats) /
+                                      static_cast<double>(step)
+                                : static_cast<double>(conv.k()) * (conv.window.stride_width > 1 ? 2 : 1);
+    const SparseSplit split =
+        split_sparse({.matrices = conv.images * conv.groups,
+                      .rows = conv.out_channels,
+                      .vectors = vectors,
+                      .block_vectors = variant.vectors,
+                      .entries = static_cast<double>(nnz_) / static_cast<double>(weights.rows),
+                      .collected = moved,
+                      .tiles = std::ceil(static_cast<double>(conv.k()) / static_cast<double>(variant.k_tile)),
+                      .residual = conv.residual},
+                     threads);
     for (std::int64_t i = 0; i < split.lane_slices; ++i) {
-      const auto begin = static_cast<std::size_t>(i * split.lane_slice);
+      const std::size_t begin = static_cast<std::size_t>(i * vectors / split.lane_slices) * width;
       lane_bounds_.push_back(begin / pitch * out_width + std::min(begin % pitch, out_width));
     }
     lane_bounds_.push_back(lanes);
@@ -93,23 +106,6 @@ class SparseConvStep final : public Step {
   }
 
  private:
-  /// Collecting a vector of the operand costs about as much as two entries of a row.
-  static SplitCost cost(const Csr& weights, const Convolution& conv, const SparseVariant& variant,
-                        const std::optional<StripLayout>& layout, std::size_t step, std::size_t width) {
-    const double entries = std::max(1.0, static_cast<double>(weights.nnz()) / static_cast<double>(weights.rows));
-    double moved = static_cast<double>(conv.k());  // vectors of the operand per vector of the result
-    if (layout)
-      moved = static_cast<double>(conv.in_channels * static_cast<std::int64_t>(layout->channel_floats)) /
-              static_cast<double>(step);
-    if (!layout && conv.window.stride_width > 1) moved *= 2;
-    SplitCost cost;
-    cost.tile_lanes = variant.vectors * static_cast<std::int64_t>(width);
-    cost.vector_lanes = static_cast<std::int64_t>(width);
-    cost.row_step = 2;
-    cost.collect_rows = 2 * moved / entries;
-    return cost;
-  }
-
   Convolution conv_;
   std::vector<SparseColumns> weights_;   ///< [group][row slice]
   std::vector<std::int64_t> row_begin_;  ///< the same
@@ -124,7 +120,8 @@ Verdict check_sparse(const NodeView& view, const Environment&) {
   if (reason) return Verdict::reject(std::move(*reason));
   const double zeros = view.zeros(1);
   if (zeros < kSparseWorthTrying) {
-    return Verdict::reject(fmt::format("{:.0f}% zeros: not tried below {:.0f}%", 100 * zeros, 100 * kSparseWorthTrying));
+    return Verdict::reject(
+        fmt::format("{:.0f}% zeros: not tried below {:.0f}%", 100 * zeros, 100 * kSparseWorthTrying));
   }
   if (conv.in_channels == 1) return Verdict::reject("depthwise");
   return Verdict::accept();
@@ -158,7 +155,7 @@ Estimate estimate_sparse_convolution(const NodeView& view, const Environment& en
 }  // namespace
 
 void register_sparse_convolution_kernels(KernelTable& table) {
-  const KernelEntry sparse{"cpu.conv.sparse_column.f32", check_sparse,    build_sparse, -1, true,
+  const KernelEntry sparse{"cpu.conv.sparse_column.f32", check_sparse,   build_sparse, -1, true,
                            estimate_sparse_convolution,  variants_sparse};
   table.add("Conv", sparse);
   table.add("FusedConv", sparse, kInternalDomain);

@@ -208,6 +208,7 @@ void register_sparse_matmul_kernels(KernelTable& table) {
   table.add("MatMul", sparse);
   table.add("Gemm", sparse);
   table.add("FusedMatMul", sparse, kInternalDomain);
+  register_sparse_left_product_kernels(table);
 }
 
 }  // namespace sparse_run::cpu

@@ -86,19 +86,40 @@ Tensor split_heads(Context& context, const Tensor& tensor, std::int64_t heads) {
   return run(context, "Transpose", {split}, {{"perm", std::vector<std::int64_t>{0, 2, 1, 3}}});
 }
 
-void multi_head_attention(Context& context) {
+/// Of operands [B, S, H·D]; operand 3 of the node is the mask.
+Tensor attend(Context& context, const Tensor& queries, const Tensor& keys, const Tensor& values) {
   const Node& node = context.node();
   const std::int64_t heads = node.get<std::int64_t>("num_heads");
-  const Tensor q = split_heads(context, context.input(0), heads);
-  const Tensor k = last_two_swapped(context, split_heads(context, context.input(1), heads));
-  const Tensor v = split_heads(context, context.input(2), heads);
+  const Tensor q = split_heads(context, queries, heads);
+  const Tensor k = last_two_swapped(context, split_heads(context, keys, heads));
+  const Tensor v = split_heads(context, values, heads);
   Tensor scores = scaled(context, run(context, "MatMul", {q, k}), node.float_or("scale", 1));
   if (context.has_input(3)) scores = run(context, "Add", {scores, context.input(3)});
   const Tensor weights = run(context, "Softmax", {scores}, {{"axis", std::int64_t{-1}}});
   const Tensor mixed = run(context, "MatMul", {weights, v});
   const Tensor merged = run(context, "Transpose", {mixed}, {{"perm", std::vector<std::int64_t>{0, 2, 1, 3}}});
-  Tensor& output = context.output(0);
-  output.copy_from(merged.reshaped(output.shape()));
+  return merged.reshaped({queries.dim(0), queries.dim(1), values.dim(2)});
+}
+
+void multi_head_attention(Context& context) {
+  context.output(0).copy_from(attend(context, context.input(0), context.input(1), context.input(2)));
+}
+
+void channel_attention(Context& context) {
+  const std::int64_t batch = context.node().get<std::int64_t>("batch");
+  const auto tokens = [&](std::size_t i) {  // [1, C, B·S] → [B, S, C]
+    const Tensor rows = last_two_swapped(context, context.input(i));
+    return rows.reshaped({batch, rows.dim(1) / batch, rows.dim(2)});
+  };
+  const Tensor mixed = attend(context, tokens(0), tokens(1), tokens(2));
+  context.output(0).copy_from(last_two_swapped(context, mixed.reshaped({1, batch * mixed.dim(1), mixed.dim(2)})));
+}
+
+void channel_normalization(Context& context) {
+  const Tensor rows = last_two_swapped(context, context.input(0));
+  const Tensor normal = run(context, "LayerNormalization", {rows, context.input(1), optional_input(context, 2)},
+                            {{"epsilon", context.node().float_or("epsilon", 1e-5f)}});
+  context.output(0).copy_from(last_two_swapped(context, normal));
 }
 
 /// The aggregate, then each stage as a FusedMatMul.
@@ -139,6 +160,8 @@ void register_internal(Table& table) {
   table.add("MultiHeadAttention", multi_head_attention, kInternalDomain);
   table.add("AggregateChain", aggregate_chain, kInternalDomain);
   register_aggregate(table);
+  table.add("ChannelAttention", channel_attention, kInternalDomain);
+  table.add("ChannelNormalization", channel_normalization, kInternalDomain);
 }
 
 }  // namespace sparse_run::reference

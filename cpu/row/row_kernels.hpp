@@ -1,4 +1,4 @@
-// Kernels over contiguous rows of floats, per instruction set: epilogues of row-major products, normalisations, maps.
+// Kernels over rows of floats, per instruction set: epilogues of row-major products, normalisations, maps.
 #pragma once
 
 #include <cstddef>
@@ -24,6 +24,14 @@ struct RowKernels {
   void (*softmax)(const float* x, float scale, const float* mask, float* y, std::size_t n);
   /// y[i] = (x[i] − mean) / sqrt(variance + epsilon) · gamma[i] + beta[i]; gamma and beta may be null. Two passes.
   void (*layer_norm)(const float* x, const float* gamma, const float* beta, float epsilon, float* y, std::size_t n);
+  /// Down the rows of each lane, x[r][l]: y = (x − mean) / sqrt(variance + epsilon) · gamma[r] + beta[r]; gamma and
+  /// beta may be null.
+  void (*lane_norm)(const float* x, std::size_t x_stride, const float* gamma, const float* beta, float epsilon,
+                    float* y, std::size_t y_stride, std::size_t rows, std::size_t lanes);
+  /// Down the rows of each lane, in place: x[r][l] = exp(scale·x[r][l] + mask[r·mask_row_step + l·mask_lane_step] −
+  /// max of l), inverse[l] = 1 / Σ; mask may be null. Softmax is x · inverse.
+  void (*lane_softmax)(float* x, std::size_t x_stride, float scale, const float* mask, std::size_t mask_row_step,
+                       std::size_t mask_lane_step, float* inverse, std::size_t rows, std::size_t lanes);
   float (*sum)(const float* x, std::size_t n);
   float (*max)(const float* x, std::size_t n);  ///< −∞ for n = 0; any number when an element is NaN
 };

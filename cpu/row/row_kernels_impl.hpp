@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "cpu/column/activation_impl.hpp"
+#include "cpu/row/lane_kernels_impl.hpp"
 #include "cpu/row/row_kernels.hpp"
 
 namespace sparse_run::cpu {
@@ -64,7 +65,8 @@ template <class V, class Combine>
   if (a_step == 0) {
     const auto fixed = V::broadcast(a[0]);
     for_each_vector<V>(n, [&](std::size_t i, typename V::Mask mask, bool full) {
-      store_part<V>(y + i, combine(fixed, load_part<V>(b + i * static_cast<std::size_t>(b_step), mask, full)), mask, full);
+      store_part<V>(y + i, combine(fixed, load_part<V>(b + i * static_cast<std::size_t>(b_step), mask, full)), mask,
+                    full);
     });
   } else if (b_step == 0) {
     const auto fixed = V::broadcast(b[0]);
@@ -97,10 +99,14 @@ void row_binary(Binary op, const float* a, int a_step, const float* b, int b_ste
     return;
   }
   switch (op) {
-    case Binary::add: return row_combine<V>(a, a_step, b, b_step, y, n, [](F p, F q) { return V::add(p, q); });
-    case Binary::sub: return row_combine<V>(a, a_step, b, b_step, y, n, [](F p, F q) { return V::sub(p, q); });
-    case Binary::mul: return row_combine<V>(a, a_step, b, b_step, y, n, [](F p, F q) { return V::mul(p, q); });
-    case Binary::div: return row_combine<V>(a, a_step, b, b_step, y, n, [](F p, F q) { return V::div(p, q); });
+    case Binary::add:
+      return row_combine<V>(a, a_step, b, b_step, y, n, [](F p, F q) { return V::add(p, q); });
+    case Binary::sub:
+      return row_combine<V>(a, a_step, b, b_step, y, n, [](F p, F q) { return V::sub(p, q); });
+    case Binary::mul:
+      return row_combine<V>(a, a_step, b, b_step, y, n, [](F p, F q) { return V::mul(p, q); });
+    case Binary::div:
+      return row_combine<V>(a, a_step, b, b_step, y, n, [](F p, F q) { return V::div(p, q); });
     case Binary::min:
       return plain_combine(a, a_step, b, b_step, y, n, [](float p, float q) { return p < q || p != p ? p : q; });
     case Binary::max:
@@ -160,8 +166,10 @@ void row_softmax(const float* x, float scale, const float* mask_row, float* y, s
   for_each_vector<V>(n, [&](std::size_t i, typename V::Mask mask, bool full) {
     const auto argument = V::sub(load_part<V>(y + i, mask, full), shift);
     auto value = exp<V>(argument);
-    // the vector exponential is clamped near the smallest normal number: below it the true result rounds to 0 in the sum
-    value = V::mul(value, V::min(V::broadcast(1.0f), V::max(V::zero(), V::add(V::sub(argument, tiny), V::broadcast(1.0f)))));
+    // the vector exponential is clamped near the smallest normal number: below it the true result rounds to 0 in the
+    // sum
+    value = V::mul(value,
+                   V::min(V::broadcast(1.0f), V::max(V::zero(), V::add(V::sub(argument, tiny), V::broadcast(1.0f)))));
     store_part<V>(y + i, value, mask, full);
     total = V::add(total, full ? value : V::load(y + i, mask));
   });
@@ -193,7 +201,8 @@ void row_layer_norm(const float* x, const float* gamma, const float* beta, float
 
 template <class V>
 constexpr RowKernels make_row_kernels() {
-  return {row_epilogue<V>, row_map<V>, row_binary<V>, row_softmax<V>, row_layer_norm<V>, row_sum<V>, row_max<V>};
+  return {row_epilogue<V>, row_map<V>,      row_binary<V>, row_softmax<V>, row_layer_norm<V>,
+          lane_norm<V>,    lane_softmax<V>, row_sum<V>,    row_max<V>};
 }
 
 }  // namespace sparse_run::cpu

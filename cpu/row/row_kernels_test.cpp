@@ -104,7 +104,8 @@ TEST_P(RowKernelsTest, binary_operations_broadcast_either_side) {
         std::vector<float> y(n + 1, 42.0f);
         kernels.binary(op, a.data(), a_step, b.data(), b_step, y.data(), n);
         for (std::size_t i = 0; i < n; ++i) {
-          EXPECT_FLOAT_EQ(y[i], plain(a[i * static_cast<std::size_t>(a_step)], b[i * static_cast<std::size_t>(b_step)]));
+          EXPECT_FLOAT_EQ(y[i],
+                          plain(a[i * static_cast<std::size_t>(a_step)], b[i * static_cast<std::size_t>(b_step)]));
         }
         EXPECT_EQ(y[n], 42.0f);
       }

@@ -56,7 +56,14 @@ void SparseColumns::add_tile(const Csr& weights, std::size_t k_begin, std::size_
   std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return count[a] > count[b]; });
   if (order.size() % 2 != 0) order.push_back(order.back());  // a row paired with itself computes the same twice
 
-  SparseTile tile{k_begin, k_end, steps_.size(), row_list_.size(), runs_.size(), 0, panel_floats(k_end - k_begin)};
+  SparseTile tile{k_begin,
+                  k_end,
+                  steps_.size(),
+                  row_list_.size(),
+                  runs_.size(),
+                  0,
+                  static_cast<std::uint32_t>(order.size() / 2),
+                  panel_floats(k_end - k_begin)};
   std::vector<std::uint16_t> place(k_end - k_begin);  // of each column's row of X in the panel
   for (std::size_t k = 0; k < place.size(); ++k) {
     place[k] = static_cast<std::uint16_t>(panel_floats(k) + (strip_ ? strip_->tap_at[k % strip_->tap_at.size()] : 0));

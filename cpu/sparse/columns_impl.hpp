@@ -21,6 +21,7 @@ struct SparseCall {
   const std::uint32_t* rows;
   const SparseRun* runs;
   std::size_t run_count;
+  std::uint32_t pairs;  // of all runs
   const float* panel;
   float* y;  // row r at y + r · y_stride
   std::size_t y_stride;
@@ -30,6 +31,7 @@ struct SparseCall {
   float low, high;
   const Activation* curve;                 // applied to finished rows when not null
   bool first, last;                        // K tile
+  PanelAhead next;                         // the input of the tile after this one
   int lanes;                               // results per row
   typename V::Mask masks[kSparseVectors];  // lanes of each vector that are results
   int starts[kSparseVectors];              // results before each vector
@@ -71,17 +73,31 @@ template <class V, int Vectors, SparseLanes Lanes>
   float* const y = call.y;
   const std::size_t y_stride = call.y_stride;
   const SparseRun* const runs_end = call.runs + call.run_count;
+  // The next panel is fetched into the second-level cache, a few rows with each pair: its rows lie too far apart for
+  // the hardware to foresee.
+  const float* const residual_ahead = call.first && call.residual != call.y ? call.residual : nullptr;
+  const char* next = call.next.at;
+  std::uint32_t next_rows = call.next.rows;
+  const std::uint32_t next_share = call.pairs == 0 ? 0 : (next_rows + call.pairs - 1) / call.pairs;
   for (const SparseRun* run = call.runs; run != runs_end; ++run) {
     const std::uint32_t steps = run->steps;
     const std::size_t bytes = steps * sizeof(SparseStep);
     for (std::uint32_t pair = run->pairs; pair > 0; --pair, rows += 2) {
       const char* const weights_ahead = reinterpret_cast<const char*>(step) + kSparseWeightsAhead;
       for (std::size_t at = 0; at <= bytes; at += 64) __builtin_prefetch(weights_ahead + at);
+      for (std::uint32_t i = next_share; i > 0 && next_rows > 0; --i, --next_rows, next += call.next.stride) {
+        for (std::uint32_t at = 0; at < call.next.bytes; at += 64) __builtin_prefetch(next + at, 0, 2);
+      }
 #pragma GCC unroll 2
       for (std::size_t p = 0; p < 2; ++p) {
         const float* ahead = y + rows[2 * kSparseLookahead + p] * y_stride;
 #pragma GCC unroll 8
         for (int v = 0; v < Vectors; v += 64 / (V::width * 4)) __builtin_prefetch(ahead + v * V::width, 1);
+        if (residual_ahead != nullptr) {
+          const float* residual = residual_ahead + rows[2 * kSparseLookahead + p] * call.residual_stride;
+#pragma GCC unroll 8
+          for (int v = 0; v < Vectors; v += 64 / (V::width * 4)) __builtin_prefetch(residual + v * V::width);
+        }
       }
       F sum[2][Vectors];
       if (call.first) {
@@ -152,21 +168,25 @@ struct SparseTiles {
                 sparse_tile<V, Vectors + 1, SparseLanes::cut>}...} {}
 };
 
-/// All rows of one block: a tile of the input after the other.
+/// All rows of one block: a tile of the input after the other. `another` block of as many lanes comes after it.
 template <class V, class Collector>
 void sparse_block(const SparsePack& pack, const Collector& collector, SparseCall<V>& call, const Activation* curve,
-                  int vectors, SparseLanes lanes, float* panel) {
+                  int vectors, SparseLanes lanes, bool another, float* panel) {
   static constexpr SparseTiles<V> tiles{std::make_integer_sequence<int, kSparseVectors>()};
   for (std::size_t i = 0; i < pack.tile_count; ++i) {
     const SparseTile& tile = pack.tiles[i];
     collector.collect(tile.k_begin, tile.k_end, panel);
+    const bool last = i + 1 == pack.tile_count;
+    const SparseTile& after = pack.tiles[last ? 0 : i + 1];
+    call.next = last && !another ? PanelAhead{} : collector.ahead(after.k_begin, after.k_end, last ? call.lanes : 0);
     for (int v = 0; v < vectors; ++v) V::store(panel + tile.zeros + v * V::width, V::zero());
     call.first = i == 0;
-    call.last = i + 1 == pack.tile_count;
+    call.last = last;
     call.steps = pack.steps + tile.first_step;
     call.rows = pack.rows + tile.first_row;
     call.runs = pack.runs + tile.first_run;
     call.run_count = tile.runs;
+    call.pairs = tile.pairs;
     call.curve = call.last ? curve : nullptr;
     tiles.kernel[vectors - 1][static_cast<int>(lanes)](call);
   }
@@ -181,9 +201,19 @@ inline int even_share(std::size_t vectors, std::size_t blocks, std::size_t block
 template <class V>
 struct RowsCollector {
   BlockCollector<V> block;
-  int pitch;
+  const ColumnInput& input;
+  std::size_t lane;
+  int lanes, pitch;
+
   void collect(std::size_t k_begin, std::size_t k_end, float* panel) const {
     block.collect(k_begin, k_end, panel, pitch);
+  }
+  /// What collect(k_begin, k_end) reads `shift` lanes further on. Windows are not foreseen: strips read them.
+  PanelAhead ahead(std::size_t k_begin, std::size_t k_end, int shift) const {
+    if (input.window != nullptr) return {};
+    const float* x = input.x + static_cast<std::ptrdiff_t>(k_begin) * input.row_stride + lane + shift;
+    return {reinterpret_cast<const char*>(x), input.row_stride * 4, static_cast<std::uint32_t>(k_end - k_begin),
+            static_cast<std::uint32_t>(lanes) * 4};
   }
 };
 
@@ -204,9 +234,10 @@ void sparse_collected(const SparsePack& pack, const ColumnInput& input, std::siz
     call.masks[block_vectors - 1] = V::lanes(call.lanes - (block_vectors - 1) * V::width);
     call.y = y + lane;
     call.residual = epilogue.residual != nullptr ? epilogue.residual + lane : nullptr;
-    const RowsCollector<V> collector{{input, lane_begin + lane, call.lanes}, pack.vectors * V::width};
+    const RowsCollector<V> collector{
+        {input, lane_begin + lane, call.lanes}, input, lane_begin + lane, call.lanes, pack.vectors * V::width};
     sparse_block<V>(pack, collector, call, curve, block_vectors, partial ? SparseLanes::partial : SparseLanes::whole,
-                    panel);
+                    block + 1 < blocks, panel);
     lane += static_cast<std::size_t>(call.lanes);
   }
 }
@@ -248,7 +279,7 @@ void sparse_strips(const SparsePack& pack, const ColumnInput& input, std::size_t
       if (call.lanes > 0) {
         const StripCollector<V> collector(*pack.strip, window, x, flat);
         sparse_block<V>(pack, collector, call, curve, block_vectors, whole ? SparseLanes::whole : SparseLanes::cut,
-                        panel);
+                        block + 1 < blocks, panel);
       }
       done += static_cast<std::size_t>(call.lanes);
       flat += static_cast<std::size_t>(block_vectors * V::width);

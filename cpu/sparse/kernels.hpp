@@ -39,7 +39,8 @@ struct SparseTile {
   std::size_t k_begin, k_end;
   std::size_t first_step, first_row, first_run;  ///< positions in the arrays of SparsePack
   std::size_t runs;
-  std::size_t zeros;  ///< place in the panel of a row of zeros
+  std::uint32_t pairs;  ///< of rows
+  std::size_t zeros;    ///< place in the panel of a row of zeros
 };
 
 /// A view of what SparseColumns owns.

@@ -32,8 +32,8 @@ struct StripLayout {
   std::vector<std::uint32_t> tap_at;  ///< from where a channel's share of the panel begins
 
   /// For blocks of `lanes` lanes, a multiple of the vector width `width`; nullopt where collecting tap by tap moves
-  /// less. Depends on the window's kernel, strides, dilations, width, out_width and pad_left alone: strips of any
-  /// height and place may be run with it.
+  /// less. Depends on the window's kernel, strides, dilations, width, out_width and pad_left
+  /// alone: strips of any height and place may be run with it.
   static std::optional<StripLayout> of(const Window& window, std::size_t lanes, std::size_t width);
 };
 

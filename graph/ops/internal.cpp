@@ -101,6 +101,48 @@ void infer_multi_head_attention(InferContext& context) {
   context.set_tensor(0, dtype, Shape{batch, q[1], v[2]});
 }
 
+/// ChannelNormalization(X [N,C,L], scale [C], [bias [C]]): LayerNormalization over C, which is not the last axis.
+void infer_channel_normalization(InferContext& context) {
+  expect_float(context, 0);
+  const DType dtype = expect_same_dtype(context, 0, 1);
+  const Shape* x = expect_rank(context, 0, 3);
+  if (x == nullptr) return context.set_tensor(0, dtype);
+  for (const std::size_t i : {std::size_t{1}, std::size_t{2}}) {
+    if (context.has_input(i)) expect_vector(context, i, (*x)[1], i == 1 ? "scale" : "bias");
+  }
+  context.set_tensor(0, dtype, *x);
+}
+
+/// ChannelAttention(Q [1,H·D,B·S], K [1,H·D,B·T], V [1,H·E,B·T], [mask]): MultiHeadAttention of operands whose tokens
+/// are the last axis, batch after batch; the result [1,H·E,B·S].
+void infer_channel_attention(InferContext& context) {
+  expect_float(context, 0);
+  DType dtype = expect_same_dtype(context, 0, 1);
+  if (dtype == DType::undefined) dtype = expect_same_dtype(context, 0, 2);
+  const std::int64_t heads = context.node().get<std::int64_t>("num_heads");
+  const std::int64_t batch = context.node().get<std::int64_t>("batch");
+  const Shape* q = expect_rank(context, 0, 3);
+  const Shape* k = expect_rank(context, 1, 3);
+  const Shape* v = expect_rank(context, 2, 3);
+  if (q == nullptr || k == nullptr || v == nullptr) return context.set_tensor(0, dtype);
+  expect_same_dim((*q)[1], (*k)[1], "width of Q and K");
+  expect_same_dim((*k)[2], (*v)[2], "tokens of K and V");
+  const auto divides = [](std::int64_t part, std::int64_t whole) {
+    return part >= 1 && (whole < 0 || whole % part == 0);
+  };
+  if (!divides(heads, (*q)[1]) || !divides(heads, (*v)[1]) || !divides(batch, (*q)[2]) || !divides(batch, (*k)[2])) {
+    throw_error(ErrorKind::model, "{} heads and {} batches do not divide operands of {}, {} and {}", heads, batch,
+                to_string(*q), to_string(*k), to_string(*v));
+  }
+  if (context.has_input(3)) {
+    expect_same_dtype(context, 0, 3);
+    if (is_concrete(*q) && is_concrete(*k)) {
+      expect_broadcasts_to(context, 3, Shape{batch, heads, (*q)[2] / batch, (*k)[2] / batch}, "mask");
+    }
+  }
+  context.set_tensor(0, dtype, Shape{1, (*v)[1], (*q)[2]});
+}
+
 }  // namespace
 
 void register_internal_ops(OpRegistry& registry) {
@@ -109,6 +151,8 @@ void register_internal_ops(OpRegistry& registry) {
   registry.add({kInternalDomain, "MultiHeadAttention", 1, 3, 4, 1, 1, infer_multi_head_attention});
   register_aggregate_op(registry);
   register_aggregate_chain_op(registry);
+  registry.add({kInternalDomain, "ChannelNormalization", 1, 2, 3, 1, 1, infer_channel_normalization});
+  registry.add({kInternalDomain, "ChannelAttention", 1, 3, 4, 1, 1, infer_channel_attention});
 }
 
 }  // namespace sparse_run

@@ -31,5 +31,7 @@ std::unique_ptr<Pass> make_fuse_aggregate();
 std::unique_ptr<Pass> make_fuse_convolution();
 /// fuse_product.cpp: MatMul and Gemm with transposes, factor, bias, residual and activation become FusedMatMul.
 std::unique_ptr<Pass> make_fuse_product();
+/// tokens_as_lanes.cpp: chains of products with sparse weights work on [1, channels, tokens]; after fuse-product.
+std::unique_ptr<Pass> make_tokens_as_lanes();
 
 }  // namespace sparse_run

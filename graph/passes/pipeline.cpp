@@ -51,6 +51,7 @@ const PassPipeline& specialize_passes() {
         .add(make_fuse_product())
         .add(make_fuse_aggregate())  // takes fused products
         .add(make_fuse_convolution())
+        .add(make_tokens_as_lanes())  // sees which products have their bias, residual and activation
         .add(make_share_equal_nodes());
     return built;
   }();

@@ -1,0 +1,173 @@
+// Products with a sparse constant on the left in f32: the lanes of the right operand are the kernel's lanes.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "cpu/column/kernels.hpp"
+#include "cpu/kernel_table.hpp"
+#include "cpu/kernels/fused_activation.hpp"
+#include "cpu/kernels/sparse_split.hpp"
+#include "cpu/kernels/sparsity_threshold.hpp"
+#include "cpu/parallel.hpp"
+#include "cpu/sparse/columns.hpp"
+
+namespace sparse_run::cpu {
+
+namespace {
+
+/// Y[rows][lanes] = W · X[k][lanes], then bias, residual and activation.
+struct LeftProduct {
+  std::int64_t rows = 0, k = 0, lanes = 0;
+  bool transposed = false;  ///< the constant is [k][rows]
+  bool bias = false, residual = false;
+  Activation activation;
+};
+
+std::optional<std::string> describe(const NodeView& view, LeftProduct& product) {
+  const Node& node = view.node();
+  if (!view.all_f32()) return "operands are not all f32";
+  if (view.weight(0) == nullptr) return "the left operand is no constant";
+  const Shape& weights = view.input_shape(0);
+  const Shape& x = view.input_shape(1);
+  if (weights.size() != 2 || x.size() < 2) return "operands are not matrices";
+  if (node.int_or("transB", 0) != 0 || node.float_or("alpha", 1.0f) != 1.0f) return "transB or alpha";
+  if (element_count(view.output_shape(0)) == 0 || element_count(weights) == 0) return "an operand is empty";
+  product.transposed = node.int_or("transA", 0) != 0;
+  product.rows = weights[product.transposed ? 1 : 0];
+  product.k = weights[product.transposed ? 0 : 1];
+  product.lanes = x.back();
+  if (element_count(x) != product.k * product.lanes) return "the right operand is several matrices";
+  const auto activation = fused_activation(node);
+  if (!activation) return "no kernel for activation " + node.string_or("activation", "");
+  product.activation = *activation;
+  if (view.has_input(2)) {
+    const Shape& bias = view.input_shape(2);
+    product.bias = element_count(bias) == product.rows && bias.size() >= 2 && bias.back() == 1;
+    if (!product.bias) return "the added operand is not one value per row";
+  }
+  product.residual = view.has_input(3);
+  if (product.residual && view.input_shape(3) != view.output_shape(0)) return "the residual broadcasts";
+  const double zeros = view.zeros(0);
+  if (zeros < kSparseWorthTrying) {
+    return fmt::format("{:.0f}% zeros: not tried below {:.0f}%", 100 * zeros, 100 * kSparseWorthTrying);
+  }
+  return std::nullopt;
+}
+
+/// Tasks are (lane slice, row slice): a thread mostly stays at its lanes from one layer to the next.
+class LeftProductStep final : public Step {
+ public:
+  LeftProductStep(const LeftProduct& product, const Csr& weights, const SparseVariant& variant, int threads)
+      : product_(product), nnz_(weights.nnz()) {
+    const auto lanes = static_cast<std::size_t>(product.lanes);
+    const auto width = static_cast<std::int64_t>(column_kernels(active_isa()).width);
+    const std::int64_t vectors = (product.lanes + width - 1) / width;
+    const SparseSplit split =
+        split_sparse({.rows = product.rows,
+                      .vectors = vectors,
+                      .block_vectors = variant.vectors,
+                      .entries = static_cast<double>(weights.nnz()) / static_cast<double>(weights.rows),
+                      .collected = static_cast<double>(product.k),
+                      .tiles = std::ceil(static_cast<double>(product.k) / static_cast<double>(variant.k_tile)),
+                      .residual = product.residual},
+                     threads);
+    for (std::int64_t i = 0; i < split.lane_slices; ++i) {
+      lane_bounds_.push_back(static_cast<std::size_t>(i * vectors / split.lane_slices * width));
+    }
+    lane_bounds_.push_back(lanes);
+    row_bounds_ = weights.balanced_rows(static_cast<std::size_t>(split.row_slices));
+    for (std::size_t i = 0; i + 1 < row_bounds_.size(); ++i) {
+      weights_.emplace_back(weights.slice_rows(row_bounds_[i], row_bounds_[i + 1]), variant);
+    }
+  }
+
+  std::size_t weight_bytes() const override {
+    std::size_t bytes = 0;
+    for (const SparseColumns& slice : weights_) bytes += slice.bytes();
+    return bytes;
+  }
+  bool skips_zeros() const override { return true; }
+  double flops() const override { return 2.0 * static_cast<double>(nnz_) * static_cast<double>(product_.lanes); }
+
+  void run(const StepArguments& arguments) const override {
+    const auto* x = arguments.in<float>(1);
+    auto* y = arguments.out<float>(0);
+    const float* bias = product_.bias ? arguments.in<float>(2) : nullptr;
+    const float* residual = product_.residual ? arguments.in<float>(3) : nullptr;
+    const auto stride = static_cast<std::size_t>(product_.lanes);
+    const auto row_slices = static_cast<std::int64_t>(weights_.size());
+    parallel_tasks(row_slices * (static_cast<std::int64_t>(lane_bounds_.size()) - 1), [&](std::int64_t task) {
+      const auto slice = static_cast<std::size_t>(task % row_slices),
+                 part = static_cast<std::size_t>(task / row_slices);
+      const std::size_t row = row_bounds_[slice], at = row * stride + lane_bounds_[part];
+      Epilogue epilogue;
+      epilogue.bias = bias == nullptr ? nullptr : bias + row;
+      epilogue.residual = residual == nullptr ? nullptr : residual + at;
+      epilogue.residual_stride = stride;
+      epilogue.activation = product_.activation;
+      weights_[slice].run(ColumnInput::rows(x, product_.lanes), lane_bounds_[part], lane_bounds_[part + 1], y + at,
+                          stride, epilogue);
+    });
+  }
+
+ private:
+  LeftProduct product_;
+  std::size_t nnz_;
+  std::vector<SparseColumns> weights_;  ///< by rows
+  std::vector<std::size_t> row_bounds_, lane_bounds_;
+};
+
+Verdict check(const NodeView& view, const Environment&) {
+  LeftProduct product;
+  auto reason = describe(view, product);
+  return reason ? Verdict::reject(std::move(*reason)) : Verdict::accept();
+}
+
+/// "4x128": vectors of a block, rows of a panel.
+std::string variant_name(const SparseVariant& variant) { return fmt::format("{}x{}", variant.vectors, variant.k_tile); }
+
+std::vector<SparseVariant> sparse_variants(const NodeView& view, const LeftProduct& product) {
+  return SparseColumns::candidates(view.zeros(0), static_cast<std::size_t>(product.k), 1,
+                                   static_cast<std::size_t>(product.lanes));
+}
+
+std::vector<std::string> variants(const NodeView& view, const Environment&) {
+  LeftProduct product;
+  describe(view, product);
+  std::vector<std::string> names;
+  for (const SparseVariant& variant : sparse_variants(view, product)) names.push_back(variant_name(variant));
+  return names;
+}
+
+std::unique_ptr<Step> build(const NodeView& view, const Environment& environment) {
+  LeftProduct product;
+  describe(view, product);
+  const auto known = sparse_variants(view, product);
+  const auto named = std::ranges::find(known, environment.variant, variant_name);
+  const Csr& weights = product.transposed ? view.weight(0)->by_columns() : view.weight(0)->by_rows();
+  return std::make_unique<LeftProductStep>(product, weights, named == known.end() ? known.front() : *named,
+                                           environment.threads);
+}
+
+Estimate estimate(const NodeView& view, const Environment& environment) {
+  LeftProduct product;
+  describe(view, product);
+  const auto weights = static_cast<double>(product.k) * static_cast<double>(product.rows);
+  const auto lanes = static_cast<double>(product.lanes);
+  Workload work;
+  work.flops = 2 * weights * lanes;
+  work.bytes = 4 * lanes * static_cast<double>(product.k + product.rows);
+  work.sparse_bytes = 6 * weights;
+  work.efficiency = kSparseEfficiency;
+  return estimate_sparse(work, environment);
+}
+
+}  // namespace
+
+void register_sparse_left_product_kernels(KernelTable& table) {
+  const KernelEntry sparse{"cpu.matmul.sparse_lanes.f32", check, build, -1, true, estimate, variants};
+  table.add("MatMul", sparse);
+  table.add("FusedMatMul", sparse, kInternalDomain);
+}
+
+}  // namespace sparse_run::cpu
