@@ -140,6 +140,65 @@ TEST_P(RowKernelsTest, sum_and_max_agree_at_every_length) {
   }
 }
 
+TEST_P(RowKernelsTest, normalisation_down_the_lanes_agrees_at_every_number_of_lanes) {
+  for (std::size_t lanes = 0; lanes <= 70; ++lanes) {
+    const std::size_t rows = 1 + lanes % 9, stride = lanes + 3;
+    const auto x = random_row(random, rows * stride), gamma = random_row(random, rows), beta = random_row(random, rows);
+    std::vector<float> y(rows * stride, 42.0f);
+    kernels.lane_norm(x.data(), stride, gamma.data(), beta.data(), 0.25f, y.data(), stride, rows, lanes);
+    for (std::size_t l = 0; l < stride; ++l) {
+      double mean = 0, variance = 0;
+      for (std::size_t r = 0; r < rows; ++r) mean += x[r * stride + l] / static_cast<double>(rows);
+      for (std::size_t r = 0; r < rows; ++r)
+        variance += std::pow(x[r * stride + l] - mean, 2) / static_cast<double>(rows);
+      for (std::size_t r = 0; r < rows; ++r) {
+        const double normal = (x[r * stride + l] - mean) / std::sqrt(variance + 0.25) * gamma[r] + beta[r];
+        EXPECT_NEAR(y[r * stride + l], l < lanes ? normal : 42.0, 1e-5) << lanes;
+      }
+    }
+  }
+}
+
+TEST_P(RowKernelsTest, softmax_down_the_lanes_agrees_with_masks_per_row_and_per_element) {
+  for (std::size_t lanes = 0; lanes <= 70; ++lanes) {
+    for (const std::size_t lane_step : {std::size_t{0}, std::size_t{11}}) {
+      const std::size_t rows = 11, stride = lanes + 3;
+      const auto x = random_row(random, rows * stride);
+      auto mask = random_row(random, rows * (lanes + 1));
+      mask[4] = -kInfinity;
+      std::vector<float> y = x, inverse(lanes + 1, 42.0f);
+      kernels.lane_softmax(y.data(), stride, 0.5f, mask.data(), 1, lane_step, inverse.data(), rows, lanes);
+      for (std::size_t l = 0; l < lanes; ++l) {
+        double total = 0;
+        const auto value = [&](std::size_t r) { return std::exp(0.5 * x[r * stride + l] + mask[r + l * lane_step]); };
+        for (std::size_t r = 0; r < rows; ++r) total += value(r);
+        for (std::size_t r = 0; r < rows; ++r) {
+          EXPECT_NEAR(y[r * stride + l] * inverse[l], value(r) / total, 1e-6) << lanes;
+        }
+      }
+      for (std::size_t r = 0; r < rows; ++r) EXPECT_EQ(y[r * stride + lanes], x[r * stride + lanes]);
+      EXPECT_EQ(inverse[lanes], 42.0f);
+    }
+  }
+}
+
+TEST_P(RowKernelsTest, softmax_down_a_lane_without_a_finite_maximum_is_nan_there_alone) {
+  const std::size_t rows = 5, lanes = 21;
+  std::vector<float> x(rows * lanes, 1.0f), inverse(lanes);
+  for (std::size_t r = 0; r < rows; ++r) x[r * lanes + 3] = -kInfinity;
+  x[2 * lanes + 7] = kInfinity;
+  x[2 * lanes + 20] = kNan;
+  kernels.lane_softmax(x.data(), lanes, 1.0f, nullptr, 0, 0, inverse.data(), rows, lanes);
+  for (std::size_t l = 0; l < lanes; ++l) {
+    const float value = x[2 * lanes + l] * inverse[l];
+    if (l == 3 || l == 7 || l == 20) {
+      EXPECT_TRUE(std::isnan(value)) << l;
+    } else {
+      EXPECT_NEAR(value, 0.2f, 1e-6) << l;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(every_isa, RowKernelsTest, testing::ValuesIn(runnable_isas()),
                          [](const auto& instance) { return std::string(to_string(instance.param)); });
 
