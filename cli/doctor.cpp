@@ -2,6 +2,7 @@
 #include "cli/doctor.hpp"
 
 #include <fmt/ranges.h>
+#include <netdb.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -172,10 +173,41 @@ void check_build(Findings& findings) {
   } else {
     findings.note("CUDA", "not in this build, and no NVIDIA GPU is visible", "models run on the CPU");
   }
-  if (comm::built_with_mpi()) {
-    findings.ok("MPI", "in this build");
+}
+
+void check_ranks(const Machine& machine, Findings& findings) {
+  const comm::Launch launch = comm::detect_launch();
+  if (!comm::built_with_mpi()) {
+    findings.note("MPI", "not in this build",
+                  "models run in one process; install libopenmpi-dev and openmpi-bin and build again");
+    return;
+  }
+  findings.ok("MPI", comm::mpi_version() + ", used by one thread (MPI_THREAD_SERIALIZED)");
+  const char* transports = std::getenv("OMPI_MCA_btl");
+  findings.ok("transports", transports != nullptr ? std::string(transports) + " (OMPI_MCA_btl)" : "chosen by MPI");
+  std::array<char, 256> host{};
+  addrinfo* addresses = nullptr;
+  if (::gethostname(host.data(), host.size() - 1) == 0 &&
+      ::getaddrinfo(host.data(), nullptr, nullptr, &addresses) == 0) {
+    ::freeaddrinfo(addresses);
+    findings.ok("host name", fmt::format("{} resolves", host.data()));
   } else {
-    findings.note("MPI", "not in this build", "models run in one process");
+    findings.fix("host name", fmt::format("{} does not resolve", host.data()),
+                 "add it to /etc/hosts, or name addresses in the host file: ranks on other hosts could not connect");
+  }
+  if (launch.size == 1) {
+    findings.ok("ranks", "one; mpirun -n N starts several");
+    return;
+  }
+  const std::string found = fmt::format("{} by {}, {} on this host", launch.size, launch.launcher, launch.on_this_host);
+  const long online = ::sysconf(_SC_NPROCESSORS_ONLN);
+  if (machine.cores < online || launch.on_this_host == 1) {
+    findings.ok("ranks", fmt::format("{}, {} processors for each", found, machine.cores));
+  } else if (launch.on_this_host > online) {
+    findings.fix("ranks", found + fmt::format(", more than {} processors", online), "start fewer ranks on each host");
+  } else {
+    findings.note("ranks", found + ", none bound to processors of its own",
+                  "start with mpirun --map-by ppr:1:numa --bind-to numa, or --bind-to core for ranks of one core");
   }
 }
 
@@ -192,6 +224,7 @@ std::string doctor_text(const Machine& machine) {
   check_load(machine, findings);
   check_frequency(findings);
   check_build(findings);
+  check_ranks(machine, findings);
   return findings.take();
 }
 

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "graph/onnx/content_hash.hpp"
 #include "runtime/distributed/wire.hpp"
 
@@ -45,23 +47,27 @@ SharedJob share_job(Cluster& cluster, const GatheredInputs& gathered) {
   return job;
 }
 
+std::string identity_of(const GatheredInputs& gathered) {
+  std::string text;
+  for (const JobInput& input : gathered.inputs) {
+    std::uint64_t hash = 0;
+    if (input.value.is_tensor() && input.value.tensor.dtype() != DType::string) {
+      const std::span bytes(static_cast<const std::byte*>(input.value.tensor.raw()), input.value.tensor.bytes());
+      const std::size_t sample = std::min(bytes.size(), kSampledBytes);
+      hash = onnx::content_hash(bytes.last(sample), onnx::content_hash(bytes.first(sample)));
+    }
+    text += fmt::format("{} {} {};", to_string(Type::of(input.value)), input.split, onnx::hash_text(hash));
+  }
+  return text;
+}
+
 std::string fingerprint_of(const GatheredInputs& gathered) {
-  std::string text = fmt::format("{} rows by {};", gathered.batching.rows, gathered.batching.micro_batch);
   for (std::size_t i = 0; i < gathered.inputs.size(); ++i) {
     const Value& value = gathered.inputs[i].value;
     if (!value.is_tensor() || value.tensor.dtype() == DType::string) return {};
-    std::span<const std::byte> bytes(static_cast<const std::byte*>(value.tensor.raw()), value.tensor.bytes());
-    const bool mapped = gathered.mapped[i] != nullptr;
-    if (!mapped && bytes.size() > kLargestCopyPerRank) return {};
-    std::uint64_t hash = 0;
-    if (mapped && bytes.size() > 2 * kSampledBytes) {
-      hash = onnx::content_hash(bytes.last(kSampledBytes), onnx::content_hash(bytes.first(kSampledBytes)));
-    } else {
-      hash = onnx::content_hash(bytes);
-    }
-    text += fmt::format("{} {} {};", to_string(Type::of(value)), gathered.inputs[i].split, onnx::hash_text(hash));
+    if (gathered.mapped[i] == nullptr && value.tensor.bytes() > kLargestCopyPerRank) return {};
   }
-  return text;
+  return fmt::format("{} rows by {}; {}", gathered.batching.rows, gathered.batching.micro_batch, identity_of(gathered));
 }
 
 std::vector<bool> agree_on_readers(Cluster& cluster, const SharedJob& job, const GatheredInputs* own) {

@@ -23,6 +23,9 @@ struct SharedJob {
 /// Collective. `gathered` is read on rank 0 only.
 SharedJob share_job(Cluster& cluster, const GatheredInputs& gathered);
 
+/// Types of the inputs, and what lies at the ends of their data.
+std::string identity_of(const GatheredInputs& gathered);
+
 /// Identifies input data by types and by what lies at the ends of files; empty when nobody but rank 0 should read it,
 /// because it is not mapped and too large to hold once per rank.
 std::string fingerprint_of(const GatheredInputs& gathered);

@@ -2,15 +2,18 @@
 #include "cli/ranked_run.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 
 #include "base/clock.hpp"
 #include "cli/interruption.hpp"
+#include "cli/part_store.hpp"
 #include "cli/progress.hpp"
 #include "cli/quantities.hpp"
 #include "cli/rank_inputs.hpp"
 #include "cli/rank_table.hpp"
+#include "cli/version.hpp"
 #include "graph/onnx/content_hash.hpp"
 #include "graph/passes/pipeline.hpp"
 #include "partitioner/rank_stages.hpp"
@@ -43,7 +46,8 @@ class RankedRun {
     });
     job_ = share_job(ranks().cluster(), inputs_);
     const auto start = Clock::now();
-    const Parallel form = options().parallel == Parallel::automatic ? Parallel::data : options().parallel;
+    warn_of_oversubscription();
+    const Parallel form = options().parallel == Parallel::automatic ? best_form() : options().parallel;
     const bool cut = form == Parallel::rows ? make_row_form() : form != Parallel::data && make_pipeline_form(form);
     if (!cut) make_data_form();
     context_.report.compile_s = seconds_since(start);
@@ -93,6 +97,60 @@ class RankedRun {
     context_.notice(fmt::format("requests of {} row{}; choose with --micro-batch", size, size == 1 ? "" : "s"));
   }
 
+  void warn_of_oversubscription() {
+    const long online = ::sysconf(_SC_NPROCESSORS_ONLN);
+    const int wanted = ranks_on_this_host() * context_.report.threads;
+    if (!leads() || wanted <= online) return;
+    context_.notice(
+        fmt::format("{} ranks of {} threads share {} processors here; use --threads, or mpirun --map-by "
+                    "ppr:1:numa --bind-to numa with fewer ranks",
+                    ranks_on_this_host(), context_.report.threads, online));
+  }
+
+  /// Requests are spread where there are several: no other form loses as little. A model that does not fit a rank's
+  /// memory is cut into stages. One request alone is for rank 0, or for all of them where the ranks share a host and
+  /// splitting its layers is predicted to pay.
+  Parallel best_form() {
+    WireWriter choice;
+    if (leads()) {
+      Parallel best = Parallel::data;
+      std::size_t weights = 0;
+      for (const ValueDef& value : context_.session.graph()->values()) {
+        if (value.tensor() != nullptr && value.tensor()->dtype() != DType::string) weights += value.tensor()->bytes();
+      }
+      const bool one_request = !job_.is_job && !options().benchmark;
+      if (weights > context_.memory_limit) {
+        best = Parallel::pipeline;
+      } else if (one_request && ranks_on_this_host() == ranks().size() && pays_to_split()) {
+        best = Parallel::rows;
+      }
+      choice.put(best);
+    }
+    return WireReader(ranks().cluster().broadcast(choice.take())).get<Parallel>();
+  }
+
+  /// Whether exchanging activations costs less than half of what splitting the layers saves.
+  bool pays_to_split() const {
+    try {
+      const Graph graph =
+          specialize(*context_.session.graph(), job_.request_types, *context_.evaluator, context_.passes);
+      const RowSplitOptions link;
+      const RowProgram rows = split_rows(graph, 0, context_.ranks.size(), link);
+      double all_s = 0;
+      for (const double seconds : estimate_node_seconds(graph)) all_s += seconds;
+      double own_s = 0;
+      for (const double seconds : estimate_node_seconds(*rows.graph)) own_s += seconds;
+      double exchange_s = 0;
+      for (const RowExchange& exchange : rows.exchanges) {
+        exchange_s +=
+            link.link_latency_s + 4 * static_cast<double>(element_count(exchange.shape)) / link.link_bytes_per_s;
+      }
+      return exchange_s < 0.5 * (all_s - own_s);
+    } catch (const Error&) {
+      return false;  // what is wrong with the model shows when it is compiled
+    }
+  }
+
   template <class Body>
   void phase(std::string_view name, Body&& body) {
     ranks().cluster().phase(name, [&] {
@@ -113,7 +171,23 @@ class RankedRun {
   }
 
   void make_data_form() {
-    phase("compile", [&] { context_.report.compiled = context_.session.prepare(job_.request_types); });
+    // Rank 0 chooses kernels, by timing them where that is on; the others take the same, so that results are the same.
+    phase("compile", [&] {
+      if (leads()) context_.report.compiled = context_.session.prepare(job_.request_types);
+    });
+    auto kernels =
+        ranks().cluster().broadcast(leads() ? KernelChoices::of(*context_.report.compiled) : std::vector<std::byte>());
+    phase("compile", [&] {
+      if (leads()) return;
+      context_.kernels.set(std::move(kernels));
+      try {
+        context_.report.compiled = context_.session.prepare(job_.request_types);
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::usage) throw;
+        context_.kernels.clear();  // another kind of processor, which has not these kernels
+        context_.report.compiled = context_.session.prepare(job_.request_types);
+      }
+    });
     bool readable = false;
     if (!leads() && !job_.fingerprint.empty()) {
       try {
@@ -271,34 +345,60 @@ class RankedRun {
   void run() {
     const auto& sinks = *context_.make_sinks();
     const std::int64_t count = parts_ ? parts_->count() : 1;
+    std::optional<PartStore> store;
+    if (parts_ && !options().output.empty()) {
+      store.emplace(options().output + ".parts", job_identity(), options().resume);
+      if (store->size() > 0)
+        context_.notice(fmt::format("{} of {} requests were finished before", store->size(), count));
+    }
     RequestStream stream;
-    for (std::int64_t request = 0; request < count; ++request) stream.requests.push_back(request);
+    for (std::int64_t request = 0; request < count; ++request) {
+      if (!store || !store->contains(request)) stream.requests.push_back(request);
+    }
+    std::int64_t next = 0;  // request for the sinks
     stream.inputs = [this](std::int64_t request) { return inputs_of(request); };
     stream.cancelled = context_.run_options.cancelled;
     Progress progress(options().verbosity < 0 || !parts_);
+    const auto deliver = [&](std::int64_t request, const std::vector<Value>& outputs) {
+      const auto [first, rows] = parts_->rows_of(request);
+      for (const auto& sink : sinks) sink->take(first, rows, parts_->rows(), outputs);
+      inputs_.release_rows(first, rows);
+      progress.update(first + rows, parts_->rows());
+      ++next;
+    };
+    const auto deliver_stored = [&] {
+      while (store && next < count && store->contains(next)) deliver(next, store->load(next));
+    };
     stream.sink = [&](std::int64_t request, std::vector<Value> outputs) {
       if (!parts_) {
         const std::int64_t rows = inputs_.rows_per_request();
         for (const auto& sink : sinks) sink->take(0, rows, rows, outputs);
         return;
       }
+      deliver_stored();
       parts_->trim(request, outputs);
-      const auto [first, rows] = parts_->rows_of(request);
-      for (const auto& sink : sinks) sink->take(first, rows, parts_->rows(), outputs);
-      inputs_.release_rows(first, rows);
-      progress.update(first + rows, parts_->rows());
+      if (store) store->append(request, outputs);
+      deliver(request, outputs);
     };
     const auto start = Clock::now();
     rank_report_ = form_->lead(stream);
-    progress.finish();
     check_interruption();
+    deliver_stored();
+    progress.finish();
     for (const auto& sink : sinks) sink->finish();
+    if (store) store->remove();
     if (!parts_) return;
     context_.report.job = JobReport{parts_->rows(), job_.micro_batch, ranks().size(), seconds_since(start)};
     context_.notice(fmt::format("{} rows in {} on {} ranks ({}), {:.5g} rows/s",
                                 format_count(static_cast<double>(parts_->rows())),
                                 format_seconds(context_.report.job->seconds), ranks().size(), form_->name(),
                                 static_cast<double>(parts_->rows()) / context_.report.job->seconds));
+  }
+
+  /// What must be the same for finished parts to be of this job.
+  std::string job_identity() const {
+    return fmt::format("{}; {}; {}; {} rows by {}{}", version_line(), context_.report.model_hash, identity_of(inputs_),
+                       job_.rows, job_.micro_batch, job_.pad_last ? ", padded" : "");
   }
 
   void benchmark() {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/inputs.hpp"
+#include "cli/kernel_choices.hpp"
 #include "cli/options.hpp"
 #include "cli/ranks.hpp"
 #include "cli/report.hpp"
@@ -31,6 +32,7 @@ struct RankedContext {
   std::function<std::unique_ptr<Session>(std::shared_ptr<const Graph>)> make_session;
   Evaluator* evaluator = nullptr;
   PassOptions passes;
+  KernelChoices& kernels;  ///< that this run's planner takes over
 };
 
 /// Gathers inputs, shares them, compiles, runs and benchmarks, as the options ask. Collective.

@@ -11,6 +11,7 @@
 #include "cli/partial_file.hpp"
 #include "cli/version.hpp"
 #include "comm/faults.hpp"
+#include "comm/loopback.hpp"
 #include "comm/mpi/mpi_link.hpp"
 #include "comm/mpi/siblings.hpp"
 #include "runtime/distributed/wire.hpp"
@@ -61,7 +62,9 @@ Ranks::Ranks(const Options& options) : watched_(std::make_shared<Watched>()) {
   const comm::Faults faults =
       with_context([] { return "--inject"; }, [&] { return comm::parse_faults(options.inject); });
   try {
-    transport_ = std::make_unique<comm::Progress>(with_faults(comm::make_mpi_link(), faults),
+    // Alone, the same way of running jobs is for resuming them.
+    auto link = launch.size == 1 ? comm::LoopbackHub(1).link(0) : comm::make_mpi_link();
+    transport_ = std::make_unique<comm::Progress>(with_faults(std::move(link), faults),
                                                   comm::ProgressOptions{options.deadline, 500});
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::comm) throw;
@@ -139,7 +142,7 @@ void Ranks::check_same(std::string_view what, const std::string& hash) {
 
 std::unique_ptr<Ranks> join_ranks(const Options& options) {
   const comm::Launch launch = comm::detect_launch();
-  if (launch.size == 1) return nullptr;
+  if (launch.size == 1 && !options.resume) return nullptr;
   return std::make_unique<Ranks>(options);
 }
 

@@ -44,8 +44,8 @@ class Ranks {
   std::unique_ptr<Cluster> cluster_;
 };
 
-/// nullptr when this process was started alone, or with one rank. Error(usage) when it was started with several and
-/// the build has no MPI.
+/// nullptr when this process was started alone, or with one rank, unless it is to resume a job. Error(usage) when it
+/// was started with several and the build has no MPI.
 std::unique_ptr<Ranks> join_ranks(const Options& options);
 
 /// Whether this process should print errors: rank 0 does, the others only what concerns them alone.

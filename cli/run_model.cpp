@@ -14,12 +14,14 @@
 #include "cli/inputs.hpp"
 #include "cli/inspect.hpp"
 #include "cli/interruption.hpp"
+#include "cli/kernel_choices.hpp"
 #include "cli/npz_results.hpp"
 #include "cli/partial_file.hpp"
 #include "cli/placement.hpp"
 #include "cli/plan_report.hpp"
 #include "cli/progress.hpp"
 #include "cli/quantities.hpp"
+#include "cli/rank_trace.hpp"
 #include "cli/ranked_run.hpp"
 #include "cli/ranks.hpp"
 #include "cli/report.hpp"
@@ -93,7 +95,8 @@ class ModelRun {
                             .wants_results = runs,
                             .make_session = {},
                             .evaluator = evaluator_.get(),
-                            .passes = session_options_.passes};
+                            .passes = session_options_.passes,
+                            .kernels = kernel_choices_};
       context.print = [this](const std::string& text) { print(text); };
       context.make_sinks = [this] { return &make_sinks(); };
       context.make_session = [this](std::shared_ptr<const Graph> part) {
@@ -101,8 +104,12 @@ class ModelRun {
       };
       run_across_ranks(std::move(context));
       take_comparisons();
+      const std::string trace = trace_ ? merged_trace(cluster, *trace_) : "";
       cluster.phase("finish", [&] {
-        if (ranks_->leads()) finish();
+        if (!ranks_->leads()) return;
+        if (trace_) write_text_file(options_.trace, trace);
+        trace_.reset();
+        finish();
       });
     } catch (...) {
       end_with_others();
@@ -158,7 +165,11 @@ class ModelRun {
     const std::string hash = model.hash;
     evaluator_ = std::make_shared<reference::ReferenceEvaluator>();
     placement_ = make_planner(options_, report_.machine, session_options_.threads, hash, notice());
-    planner_ = [placement = placement_](const Graph& graph) { return placement->plan(graph); };
+    planner_ = [placement = placement_, kernels = ranks_ ? &kernel_choices_ : nullptr](const Graph& graph) {
+      Plan plan = placement->plan(graph);
+      if (kernels != nullptr) kernels->apply(plan, graph);
+      return plan;
+    };
     devices_ = open_devices(options_, report_.machine, plans_only() ? nullptr : &placement_->options().topology);
     if (!options_.topology_out.empty()) {
       write_text_file(options_.topology_out, topology_to_json(placement_->options().topology));
@@ -354,6 +365,7 @@ class ModelRun {
   std::vector<std::shared_ptr<Device>> devices_;
   std::shared_ptr<Evaluator> evaluator_;  // shared between sessions
   Planner planner_;
+  KernelChoices kernel_choices_;                 // of rank 0
   std::shared_ptr<PlacementPlanner> placement_;  // shared with the planner function, which the session keeps
   std::optional<Session> session_;
   GatheredInputs inputs_;

@@ -28,6 +28,8 @@ class Trace {
   void add(Event event);
   /// What was recorded so far, in the order of recording. Thread-safe.
   std::vector<Event> events() const;
+  /// When it was made, of now_ns(): where its times count from.
+  std::int64_t origin_ns() const noexcept { return origin_ns_; }
   /// One JSON object; times relative to construction. Thread-safe against add().
   void write(std::ostream& out) const;
 
