@@ -52,6 +52,9 @@ class RankedRun {
     if (!cut) make_data_form();
     context_.report.compile_s = seconds_since(start);
     if (options().dry_run) return;
+    phase("output", [&] {
+      if (leads() && context_.wants_results) open_output();
+    });
     if (context_.wants_results)
       together(
           "run", [&] { run(); }, [&] { rank_report_ = form_->follow(); });
@@ -163,7 +166,15 @@ class RankedRun {
   template <class Lead, class Follow>
   void together(std::string_view name, Lead&& lead, Follow&& follow) {
     if (leads()) {
-      ranks().cluster().phase(name, lead);
+      ranks().cluster().phase(name, [&] {
+        led_ = false;
+        try {
+          lead();
+        } catch (...) {
+          if (!led_) abort_with_current_exception(ranks().cluster());  // the others wait for a stream that never began
+          throw;
+        }
+      });
     } else {
       follow();
       ranks().cluster().agree(name, std::nullopt);
@@ -342,15 +353,18 @@ class RankedRun {
     return request < 0 || !parts_ ? inputs_.first_request() : parts_->request(request);
   }
 
+  void open_output() {
+    sinks_ = context_.make_sinks();
+    if (!parts_ || options().output.empty()) return;
+    store_.emplace(options().output + ".parts", job_identity(), options().resume);
+    if (store_->size() == 0) return;
+    context_.notice(fmt::format("{} of {} requests were finished before", store_->size(), parts_->count()));
+  }
+
   void run() {
-    const auto& sinks = *context_.make_sinks();
+    const auto& sinks = *sinks_;
+    auto& store = store_;
     const std::int64_t count = parts_ ? parts_->count() : 1;
-    std::optional<PartStore> store;
-    if (parts_ && !options().output.empty()) {
-      store.emplace(options().output + ".parts", job_identity(), options().resume);
-      if (store->size() > 0)
-        context_.notice(fmt::format("{} of {} requests were finished before", store->size(), count));
-    }
     RequestStream stream;
     for (std::int64_t request = 0; request < count; ++request) {
       if (!store || !store->contains(request)) stream.requests.push_back(request);
@@ -381,6 +395,7 @@ class RankedRun {
       deliver(request, outputs);
     };
     const auto start = Clock::now();
+    led_ = true;
     rank_report_ = form_->lead(stream);
     check_interruption();
     deliver_stored();
@@ -420,6 +435,7 @@ class RankedRun {
       finished_s.clear();
       started_s.clear();
       start = Clock::now();
+      led_ = true;
       return form_->lead(stream_of(count));
     };
     measure(kWarmupRequestsPerRank * ranks().size());
@@ -458,8 +474,11 @@ class RankedRun {
   GatheredInputs inputs_;
   SharedJob job_;
   std::optional<JobParts> parts_;
+  const std::vector<std::unique_ptr<ResultSink>>* sinks_ = nullptr;  // on rank 0
+  std::optional<PartStore> store_;
   std::unique_ptr<RankForm> form_;
   RankReport rank_report_;
+  bool led_ = false;  // a stream of this phase was begun
 };
 
 }  // namespace
