@@ -187,7 +187,19 @@ AdjacencyCache::Entry AdjacencyCache::find(const Key& key) {
 void AdjacencyCache::keep(Entry entry) {
   const std::lock_guard lock(mutex_);
   entries_.push_front(std::move(entry));
-  if (entries_.size() > kEntries) entries_.pop_back();
+  std::size_t total = 0;
+  for (const Entry& kept : entries_) total += kept.bytes();
+  while (entries_.size() > kEntries || (entries_.size() > kFewest && total > kBytes)) {
+    total -= entries_.back().bytes();
+    entries_.pop_back();
+  }
+}
+
+std::size_t AdjacencyCache::Entry::bytes() const {
+  std::size_t numbers_held = 0;
+  if (groups != nullptr) numbers_held += groups->begin.size() + groups->edge.size();
+  if (numbers != nullptr) numbers_held += numbers->size();
+  return numbers_held * sizeof(std::uint32_t);
 }
 
 AdjacencyCache::Groups AdjacencyCache::groups(const Tensor& targets, std::int64_t rows) {

@@ -67,7 +67,9 @@ class AdjacencyCache {
 
  private:
   static constexpr std::size_t kEntries = 12;
-  static constexpr std::int64_t kShort = 8192;  ///< edges
+  static constexpr std::size_t kBytes = std::size_t{512} << 20;  ///< beyond, only the kFewest most recent ones stay
+  static constexpr std::size_t kFewest = 4;                      ///< what the layers of one network need
+  static constexpr std::int64_t kShort = 8192;                   ///< edges
   struct Key {
     std::array<std::uint64_t, 2> targets{}, numbers{};
     std::int64_t target_rows = 0, number_rows = 0, edges = 0;
@@ -77,6 +79,8 @@ class AdjacencyCache {
     Key key;
     Groups groups;
     Numbers numbers;
+
+    std::size_t bytes() const;
   };
 
   std::array<std::uint64_t, 2> fingerprint_of(const Tensor& tensor) const;

@@ -118,6 +118,21 @@ def test_what_is_not_recognised_runs_and_is_explained(tmp_path):
     assert "its reduction is mul" in explained.stdout, explained.describe()
 
 
+def test_self_loops_removed_and_added_again(tmp_path):
+    """add_remaining_self_loops: how many edges are left depends on the edges."""
+    w = graph_models.Writer(0)
+    m = graph_models.Messages(w, graph_models.SPELLINGS["script"])
+    kept = w.op("NonZero", w.op("Not", w.op("Equal", m.source, m.target)))
+    kept = w.op("Reshape", kept, w.constant([-1]))
+    m.source, m.target = m.gather(m.source, kept), m.gather(m.target, kept)
+    m.with_self_loops()
+    norm = m.symmetric_norm()
+    x = m.scatter(w.op("Mul", m.column(norm), m.gather("x", m.source)), [FEATURES])
+    model = saved(w.model(graph_models.inputs_of(FEATURES), w.op("Relu", x), ["nodes", FEATURES]), tmp_path)
+    random = np.random.default_rng(6)
+    assert_agreement(model, inputs_for("gcn", random, *graph_of(random, "self loops")), tmp_path, TOLERANCE)
+
+
 def sage_model(folder: pathlib.Path) -> pathlib.Path:
     return saved(graph_models.sage([FEATURES, 4], graph_models.SPELLINGS["script"]), folder)
 
