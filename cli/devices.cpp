@@ -41,6 +41,9 @@ std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const 
   for (const auto& [name, bytes] : options.memory_limits) check_device_name(name, "--memory-limit");
   cpu::CpuOptions cpu_options;
   cpu_options.timing_budget_s = options.kernel_timing;
+  cpu_options.columns = options.columns == "off"      ? cpu::ColumnMode::off
+                        : options.columns == "layers" ? cpu::ColumnMode::layers
+                                                      : cpu::ColumnMode::automatic;
   if (options.cache_dir != "none") {
     cpu_options.cache_folder =
         options.cache_dir.empty() ? cpu::default_cache_folder() : std::filesystem::path(options.cache_dir);

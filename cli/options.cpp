@@ -130,6 +130,10 @@ void define_place(CLI::App& app, Options& options, Typed& typed) {
          "Seconds that compiling may spend on timing kernels against each other (1). 0: choose by estimate, the same "
          "on every run.")
       ->group(kPlace);
+  single(app, "--columns", options.columns, "MODE",
+         "How convolutions over many images run: auto (depth-first in columns of rows), layers (the same kernels "
+         "layer by layer), off (auto).")
+      ->group(kPlace);
   single(app, "--cache-dir", options.cache_dir, "DIR",
          "Where timings of kernels are kept for the next start; none: nowhere. Default: sparse-run in "
          "$XDG_CACHE_HOME or ~/.cache.")
@@ -331,6 +335,8 @@ void understand(Options& options, const Typed& typed) {
         "--streams: give a number from 1 to 4096");
   check(!options.micro_batch || *options.micro_batch >= 1, "--micro-batch: give a number of at least 1");
   check(!options.iterations || *options.iterations >= 1, "--iterations: give a number of at least 1");
+  check(options.columns == "auto" || options.columns == "layers" || options.columns == "off",
+        "--columns: give auto, layers or off");
   check(options.kernel_timing >= 0 && options.kernel_timing <= 3600, "--kernel-timing: give seconds from 0 to 3600");
   check(options.rtol >= 0 && options.atol >= 0, "--rtol, --atol: give numbers of at least 0");
   check(options.warmup >= 0 && options.warmup <= 1e6, "--warmup: give seconds from 0 to 1e6");

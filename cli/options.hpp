@@ -52,6 +52,7 @@ struct Options {
   bool explain = false;
   bool dry_run = false;
   double kernel_timing = 1;  ///< seconds per compilation; 0: kernels are chosen by estimate
+  std::string columns = "auto";  ///< "auto", "layers", "off"
   std::string cache_dir;     ///< empty: the user's cache folder; "none": nothing is kept
   std::vector<std::string> disabled_passes;
   std::uint64_t seed = 0;

@@ -4,6 +4,7 @@
 #include "cpu/blocked_graph.hpp"
 #include "cpu/graph_kernels/adjacency.hpp"
 #include "cpu/image_stages.hpp"
+#include "cpu/kernels/column_region.hpp"
 #include "cpu/program.hpp"
 #include "cpu/selection/selector.hpp"
 #include "cpu/staged_program.hpp"
@@ -16,7 +17,10 @@ namespace {
 class CpuDevice final : public Device {
  public:
   CpuDevice(const Machine& machine, const CpuOptions& options)
-      : machine_(machine), budget_s_(options.timing_budget_s), memory_(options.cache_folder, machine) {}
+      : machine_(machine),
+        budget_s_(options.timing_budget_s),
+        columns_(options.columns),
+        memory_(options.cache_folder, machine) {}
 
   std::string name() const override { return "cpu"; }
   std::string description() const override {
@@ -28,13 +32,18 @@ class CpuDevice final : public Device {
   std::unique_ptr<Executable> compile(const Partition& partition, const CompileOptions& options) override {
     // Without a budget nothing depends on earlier runs either.
     const SelectionPolicy policy{budget_s_, budget_s_ > 0 ? &memory_ : nullptr};
-    const Environment environment{
-        .machine = machine_, .threads = options.threads, .adjacencies = adjacencies_, .workspaces = workspaces_};
-    if (const auto blocked = with_blocked_images(partition, options)) {
-      if (const auto stages = cut_into_image_stages(blocked->partition, blocked->options, environment)) {
-        return std::make_unique<StagedProgram>(blocked->partition, *stages, environment, policy);
+    const Environment environment{.machine = machine_,
+                                  .threads = options.threads,
+                                  .columns = columns_,
+                                  .adjacencies = adjacencies_,
+                                  .workspaces = workspaces_};
+    if (!has_column_regions(partition, options, environment)) {
+      if (const auto blocked = with_blocked_images(partition, options)) {
+        if (const auto stages = cut_into_image_stages(blocked->partition, blocked->options, environment)) {
+          return std::make_unique<StagedProgram>(blocked->partition, *stages, environment, policy);
+        }
+        return std::make_unique<Program>(blocked->partition, environment, blocked->options, policy);
       }
-      return std::make_unique<Program>(blocked->partition, environment, blocked->options, policy);
     }
     return std::make_unique<Program>(partition, environment, options, policy);
   }
@@ -42,6 +51,7 @@ class CpuDevice final : public Device {
  private:
   Machine machine_;
   double budget_s_;
+  ColumnMode columns_;
   KernelMemory memory_;
   std::shared_ptr<WorkspacePool> workspaces_ = std::make_shared<WorkspacePool>();     // likewise
   std::shared_ptr<AdjacencyCache> adjacencies_ = std::make_shared<AdjacencyCache>();  // shared with compiled steps

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "cpu/column/column_mode.hpp"
 #include "device/device.hpp"
 #include "device/machine.hpp"
 
@@ -15,6 +16,7 @@ struct CpuOptions {
   double timing_budget_s = 0;
   /// Where timings are kept between processes; empty: nowhere.
   std::filesystem::path cache_folder = {};
+  ColumnMode columns = ColumnMode::automatic;  ///< how convolutions over many images run
 };
 
 /// The device named "cpu". Executables run in the TBB arena of their caller, and are compiled in it.

@@ -1,9 +1,29 @@
 // Execution of compiled CPU programs.
 #include "cpu/program.hpp"
 
+#include <algorithm>
+#include <numeric>
+
 #include "base/clock.hpp"
 
 namespace sparse_run::cpu {
+
+namespace {
+
+/// Layers that ran interleaved within one step are shown one after the other, each as long as its share of the step.
+void spread_times(const std::vector<std::int64_t>& layer_ns, std::int64_t began, std::int64_t ended, std::size_t first,
+                  LayerTimes& times) {
+  const auto total = std::max<double>(1, std::accumulate(layer_ns.begin(), layer_ns.end(), 0.0));
+  double before = 0;
+  for (std::size_t i = 0; i < layer_ns.size(); ++i) {
+    const double scale = static_cast<double>(ended - began) / total;
+    times.begin_ns[first + i] = began + static_cast<std::int64_t>(before * scale);
+    before += static_cast<double>(layer_ns[i]);
+    times.end_ns[first + i] = began + static_cast<std::int64_t>(before * scale);
+  }
+}
+
+}  // namespace
 
 Program::~Program() = default;
 
@@ -68,15 +88,20 @@ void Program::run(std::span<const Value> inputs, std::span<Value> outputs, RunSt
   }
 
   if (state.times != nullptr) {
-    state.times->begin_ns.assign(entries_.size(), 0);
-    state.times->end_ns.assign(entries_.size(), 0);
+    state.times->begin_ns.assign(layer_count_, 0);
+    state.times->end_ns.assign(layer_count_, 0);
   }
   auto* const arena = static_cast<std::byte*>(frame->arena.raw());
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    const Entry& entry = entries_[i];
+  std::size_t layer = 0;
+  std::vector<std::int64_t> layer_ns;
+  for (const Entry& entry : entries_) {
     state.check_cancelled();
-    if (state.times != nullptr) state.times->begin_ns[i] = now_ns();
-    const StepArguments arguments{values, entry.inputs, entry.outputs, arena + entry.scratch_offset, &state};
+    StepArguments arguments{values, entry.inputs, entry.outputs, arena + entry.scratch_offset, &state};
+    const std::int64_t began = state.times != nullptr ? now_ns() : 0;
+    if (state.times != nullptr && entry.reports.size() > 1) {
+      layer_ns.assign(entry.reports.size(), 0);
+      arguments.layer_ns = layer_ns;
+    }
     try {
       entry.step->run(arguments);
     } catch (Error& error) {
@@ -84,7 +109,13 @@ void Program::run(std::span<const Value> inputs, std::span<Value> outputs, RunSt
       throw;
     }
     for (const int slot : entry.released) values[static_cast<std::size_t>(slot)] = Value{};
-    if (state.times != nullptr) state.times->end_ns[i] = now_ns();
+    if (state.times != nullptr) {
+      const std::int64_t ended = now_ns();
+      state.times->begin_ns[layer] = began;
+      state.times->end_ns[layer] = ended;
+      if (!arguments.layer_ns.empty()) spread_times(layer_ns, began, ended, layer, *state.times);
+    }
+    layer += entry.reports.size();
   }
 
   for (std::size_t i = 0; i < outputs.size(); ++i) {
@@ -109,8 +140,8 @@ void Program::run(std::span<const Value> inputs, std::span<Value> outputs, RunSt
 
 std::vector<LayerReport> Program::layers() const {
   std::vector<LayerReport> reports;
-  reports.reserve(entries_.size());
-  for (const Entry& entry : entries_) reports.push_back(entry.report);
+  reports.reserve(layer_count_);
+  for (const Entry& entry : entries_) reports.insert(reports.end(), entry.reports.begin(), entry.reports.end());
   return reports;
 }
 

@@ -61,7 +61,7 @@ class Program final : public Executable {
     std::vector<int> outputs;
     std::size_t scratch_offset = 0;
     std::string where;  ///< "node 'x' (Conv)", for error context
-    LayerReport report;
+    std::vector<LayerReport> reports;  ///< of its layers: one node each
     std::vector<int> released;  ///< dynamic slots nothing needs after this step
   };
   class Builder;
@@ -71,6 +71,7 @@ class Program final : public Executable {
   std::vector<Slot> slots_;
   std::vector<Group> groups_;
   std::vector<Entry> entries_;
+  std::size_t layer_count_ = 0;
   std::vector<int> input_slots_;   ///< parallel to the partition's inputs
   std::vector<int> output_slots_;  ///< parallel to the partition's outputs
   std::size_t arena_bytes_ = 0;

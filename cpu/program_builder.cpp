@@ -1,6 +1,7 @@
 // Compiling a partition: choosing kernels, sharing memory between values, planning the arena.
 #include <algorithm>
 
+#include "cpu/kernels/column_region.hpp"
 #include "cpu/memory_plan.hpp"
 #include "cpu/parallel.hpp"
 #include "cpu/program.hpp"
@@ -59,7 +60,14 @@ class Program::Builder {
         group.external = static_cast<int>(i);
       }
     }
+    auto region = regions_.begin();
     for (std::size_t position = 0; position < partition_.nodes.size(); ++position) {
+      if (region != regions_.end() && position == region->begin) {
+        add_region(*region);
+        position = region->end - 1;
+        ++region;
+        continue;
+      }
       const Node& node = graph_.node(partition_.nodes[position]);
       with_context([&] { return node.describe(); }, [&] { add_node(node, static_cast<int>(position)); });
     }
@@ -147,9 +155,14 @@ class Program::Builder {
       const NodeView& view = *views_[static_cast<std::size_t>(i)];
       if (view.concrete() && !KernelTable::standard().candidates(view.node()).empty()) view.zeros(1);
     });
+    find_regions();
     KernelSelector selector(environment_, policy_);
     for (std::size_t i = 0; i < count; ++i) {
       const NodeView& view = *views_[i];
+      if (in_region_[i]) {
+        choices_.emplace_back();
+        continue;
+      }
       const auto pin = options_.kernels.find(partition_.nodes[i]);
       with_context([&] { return view.node().describe(); },
                    [&] {
@@ -160,10 +173,46 @@ class Program::Builder {
     }
     parallel_tasks(static_cast<std::int64_t>(count), [&](std::int64_t i) {
       const auto at = static_cast<std::size_t>(i);
+      if (in_region_[at]) return;
       with_context([&] { return views_[at]->node().describe(); }, [&] { choices_[at].build(*views_[at], environment_); });
       views_[at]->forget_matrices();
     });
     if (policy_.memory != nullptr) policy_.memory->save();
+  }
+
+  /// Nodes that run in columns; a node whose kernel is pinned takes no part.
+  void find_regions() {
+    std::vector<bool> pinned(views_.size());
+    for (std::size_t i = 0; i < views_.size(); ++i) pinned[i] = options_.kernels.contains(partition_.nodes[i]);
+    regions_ = find_column_regions(partition_, views_, pinned, environment_);
+    in_region_.assign(views_.size(), false);
+    for (const ColumnRegion& region : regions_) {
+      for (std::size_t i = region.begin; i < region.end; ++i) in_region_[i] = true;
+    }
+  }
+
+  void add_region(const ColumnRegion& region) {
+    ColumnStep made = build_column_step(region, views_, environment_);
+    Entry entry;
+    for (const ValueId id : region.inputs) entry.inputs.push_back(add_slot(id));
+    for (const ValueId id : region.outputs) entry.outputs.push_back(add_slot(id));
+    entry.where = views_[region.begin]->node().describe() + " and the nodes run with it in columns";
+    for (std::size_t i = region.begin; i < region.end; ++i) {
+      const NodeView& view = *views_[i];
+      const std::size_t own = i - region.begin;
+      KernelChoice choice;
+      choice.kernel = std::move(made.kernels[own]);
+      choice.choice = std::move(made.placement[own]);
+      LayerReport layer = report(view.node(), view, std::move(choice));
+      layer.executed_flops = made.flops[own];
+      layer.flops = layer.executed_flops;
+      layer.bytes += made.weight_bytes[own];
+      entry.reports.push_back(std::move(layer));
+      view.forget_matrices();
+    }
+    entry.step = std::move(made.step);
+    program_.layer_count_ += entry.reports.size();
+    program_.entries_.push_back(std::move(entry));
   }
 
   void add_node(const Node& node, int position) {
@@ -214,7 +263,8 @@ class Program::Builder {
     }
     entry.where = node.describe();
     entry.step = std::move(choice.step);
-    entry.report = report(node, view, std::move(choice), *entry.step);
+    entry.reports.push_back(report(node, view, std::move(choice), *entry.step));
+    ++program_.layer_count_;
     program_.entries_.push_back(std::move(entry));
   }
 
@@ -242,6 +292,15 @@ class Program::Builder {
   }
 
   static LayerReport report(const Node& node, const NodeView& view, KernelChoice choice, const Step& step) {
+    LayerReport layer = report(node, view, std::move(choice), step.weight_bytes() != 0);
+    layer.executed_flops = step.flops();
+    layer.bytes += static_cast<double>(step.weight_bytes());
+    layer.flops = step.skips_zeros() ? layer.executed_flops : layer.executed_flops * (1 - layer.zeros);
+    return layer;
+  }
+
+  /// What does not depend on the step; `packed`: it holds the weights in a format of its own.
+  static LayerReport report(const Node& node, const NodeView& view, KernelChoice choice, bool packed = true) {
     LayerReport layer;
     layer.name = node.name;
     layer.op = node.op;
@@ -251,24 +310,21 @@ class Program::Builder {
     layer.choice = std::move(choice.choice);
     layer.candidates = std::move(choice.candidates);
     layer.sparse_from = choice.sparse_from;
-    layer.executed_flops = step.flops();
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       if (!view.has_input(i)) continue;
       const bool matrix = view.weight(i) != nullptr && view.weight(i)->shape().size() >= 2;
-      if (matrix && step.weight_bytes() != 0) continue;  // packed: counted below
+      if (matrix && packed) continue;  // counted as what it is packed to
       layer.bytes += bytes_of(view.input_type(i));
     }
-    layer.bytes += static_cast<double>(step.weight_bytes());
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
       if (!view.has_output(i)) continue;
       layer.bytes += bytes_of(view.output_type(i));
-      if (layer.shape.empty() && view.output_type(i).is_concrete()) layer.shape = to_string(view.output_shape(i));
+      if (layer.shape.empty() && view.output_type(i).is_concrete()) layer.shape = sparse_run::to_string(view.output_shape(i));
     }
     const WeightFacts* weight = view.weight(1) != nullptr ? view.weight(1) : view.weight(0);
     if (weight != nullptr && weight->shape().size() >= 2) {
       layer.zeros = weight->zeros();
     }
-    layer.flops = step.skips_zeros() ? layer.executed_flops : layer.executed_flops * (1 - layer.zeros);
     return layer;
   }
 
@@ -324,6 +380,8 @@ class Program::Builder {
   const SelectionPolicy& policy_;
   std::vector<std::unique_ptr<NodeView>> views_;  ///< parallel to the partition's nodes
   std::vector<KernelChoice> choices_;             ///< likewise
+  std::vector<ColumnRegion> regions_;
+  std::vector<bool> in_region_;  ///< parallel to the nodes
   std::unordered_map<ValueId, int> slot_of_;
   std::unordered_map<ValueId, int> last_reader_;
   std::unordered_map<ValueId, bool> is_output_;

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "cpu/column/column_mode.hpp"
 #include "cpu/selection/weight_facts.hpp"
 #include "device/device.hpp"
 #include "device/machine.hpp"
@@ -26,6 +27,8 @@ struct StepArguments {
   std::span<const int> outputs;       ///< slots of the results; -1: not wanted
   std::byte* scratch = nullptr;
   RunState* state = nullptr;
+  /// Of a step of several layers, when times are wanted: receives the computing time of each, over all threads.
+  std::span<std::int64_t> layer_ns = {};
 
   bool has_input(std::size_t i) const { return i < inputs.size() && inputs[i] >= 0; }
   bool has_output(std::size_t i) const { return i < outputs.size() && outputs[i] >= 0; }
@@ -95,6 +98,7 @@ struct Environment {
   int threads = 1;
   /// One of KernelEntry::variants, when building; empty: the kernel's own first choice.
   std::string_view variant = {};
+  ColumnMode columns = ColumnMode::automatic;
   /// Grouped edge lists that the steps of a device share; null: every step keeps its own.
   std::shared_ptr<AdjacencyCache> adjacencies = nullptr;
   /// Working memory that programs of a device share; null: a program has its own.

@@ -6,33 +6,14 @@
 
 #include "cpu/kernel_table.hpp"
 #include "cpu/kernels/broadcast_plan.hpp"
+#include "cpu/kernels/elementwise.hpp"
 #include "cpu/kernels/fused_activation.hpp"
 #include "cpu/parallel.hpp"
 #include "cpu/row/row_kernels.hpp"
 
 namespace sparse_run::cpu {
 
-namespace {
-
-constexpr std::int64_t kGrain = 16384;  // elements; below this a second thread costs more than it saves
-
-class MapStep final : public Step {
- public:
-  explicit MapStep(Activation activation) : activation_(activation) {}
-  void run(const StepArguments& arguments) const override {
-    const auto* x = arguments.in<float>(0);
-    auto* y = arguments.out<float>(0);
-    parallel_ranges(arguments.input(0).size(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-      row_kernels().map(activation_, x + begin, y + begin, static_cast<std::size_t>(end - begin));
-    });
-  }
-
- private:
-  Activation activation_;
-};
-
-/// The activation a standalone node computes; nullopt when it is none of ours or its parameters are not constant.
-std::optional<Activation> activation_of(const NodeView& view) {
+std::optional<Activation> map_activation(const NodeView& view) {
   const Node& node = view.node();
   if (node.op == "Clip") {
     float bounds[2] = {-std::numeric_limits<float>::infinity(), std::numeric_limits<float>::infinity()};
@@ -55,14 +36,43 @@ std::optional<Activation> activation_of(const NodeView& view) {
   return activation_named(node.op, {});
 }
 
+std::optional<Binary> binary_named(std::string_view op) {
+  if (op == "Add" || op == "Sum") return Binary::add;
+  if (op == "Sub") return Binary::sub;
+  if (op == "Mul") return Binary::mul;
+  if (op == "Div") return Binary::div;
+  if (op == "Min") return Binary::min;
+  if (op == "Max") return Binary::max;
+  return std::nullopt;
+}
+
+namespace {
+
+constexpr std::int64_t kGrain = 16384;  // elements; below this a second thread costs more than it saves
+
+class MapStep final : public Step {
+ public:
+  explicit MapStep(Activation activation) : activation_(activation) {}
+  void run(const StepArguments& arguments) const override {
+    const auto* x = arguments.in<float>(0);
+    auto* y = arguments.out<float>(0);
+    parallel_ranges(arguments.input(0).size(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+      row_kernels().map(activation_, x + begin, y + begin, static_cast<std::size_t>(end - begin));
+    });
+  }
+
+ private:
+  Activation activation_;
+};
+
 Verdict check_map(const NodeView& view, const Environment&) {
   if (!view.all_f32()) return Verdict::reject("operands are not all f32");
-  if (!activation_of(view)) return Verdict::reject("the parameters are not constant or have no kernel");
+  if (!map_activation(view)) return Verdict::reject("the parameters are not constant or have no kernel");
   return Verdict::accept();
 }
 
 std::unique_ptr<Step> build_map(const NodeView& view, const Environment&) {
-  return std::make_unique<MapStep>(*activation_of(view));
+  return std::make_unique<MapStep>(*map_activation(view));
 }
 
 class BinaryStep final : public Step {
@@ -96,16 +106,6 @@ class BinaryStep final : public Step {
   BroadcastPlan<2> plan_;
 };
 
-std::optional<Binary> binary_of(std::string_view op) {
-  if (op == "Add" || op == "Sum") return Binary::add;
-  if (op == "Sub") return Binary::sub;
-  if (op == "Mul") return Binary::mul;
-  if (op == "Div") return Binary::div;
-  if (op == "Min") return Binary::min;
-  if (op == "Max") return Binary::max;
-  return std::nullopt;
-}
-
 Verdict check_binary(const NodeView& view, const Environment&) {
   if (!view.all_f32()) return Verdict::reject("operands are not all f32");
   if (view.input_count() != 2) return Verdict::reject("not two operands");
@@ -117,6 +117,8 @@ std::unique_ptr<Step> build_binary(const NodeView& view, const Environment&) {
   return std::make_unique<BinaryStep>(
       *binary_of(view.node().op),
       plan_broadcast<2>({&view.input_shape(0), &view.input_shape(1)}, view.output_shape(0)));
+  return std::make_unique<BinaryStep>(*binary_named(view.node().op),
+                                      plan_broadcast(view.input_shape(0), view.input_shape(1), view.output_shape(0)));
 }
 
 }  // namespace

@@ -1,0 +1,297 @@
+// Packing convolution weights for strips, and running rows of strips.
+#include "cpu/column/strip_convolution.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+
+namespace sparse_run::cpu {
+
+namespace {
+
+/// Room of a tile's operand in the innermost cache, next to results and weights.
+constexpr std::size_t kTileBytes = 32 * 1024;
+constexpr std::size_t kLookahead = 4;  // channels, as the kernel fetches ahead
+
+/// Bytes of one channel that a tile of `vectors` output positions reads.
+std::size_t channel_bytes(const Window& window, int vectors, int lanes) {
+  const int columns = (vectors - 1) * window.stride_width + (window.kernel_width - 1) * window.dilation_width + 1;
+  return static_cast<std::size_t>(window.kernel_height * std::min(columns, vectors * window.kernel_width) * lanes) *
+         sizeof(float);
+}
+
+/// Position of a tap from the first tap, over rows of `row_positions`.
+std::int64_t tap_position(const Window& window, std::int64_t row_positions, int tap) {
+  return std::int64_t{tap / window.kernel_width} * window.dilation_height * row_positions +
+         std::int64_t{tap % window.kernel_width} * window.dilation_width;
+}
+
+std::int64_t row_positions(const StripShape& shape) { return std::int64_t{shape.channels} * shape.pitch(); }
+
+/// `vectors` neighbouring positions of a row at a time, as even as possible: body(first position, positions).
+template <class Body>
+void over_positions(int width, int vectors, const Body& body) {
+  const int parts = (width + vectors - 1) / vectors;
+  int position = 0;
+  for (int part = 0; part < parts; ++part) {
+    const int count = width / parts + (part < width % parts ? 1 : 0);
+    body(position, count);
+    position += count;
+  }
+}
+
+/// Where the window of a row's first position begins, in channel 0.
+const float* window_start(const StripRows& x, const Window& window, int row) {
+  return x.row(row * window.stride_height - window.pad_top) - std::ptrdiff_t{window.pad_left} * x.shape->lanes;
+}
+
+template <class Call>
+void set_epilogue(Call& call, const StripConvolutionSpec& spec, const RowCall& rows, int row, int group, int position) {
+  const std::ptrdiff_t lanes = rows.output.shape->lanes;
+  call.y_channel = rows.output.shape->channel_stride();
+  call.y = rows.output.row(row) + group * spec.out_channels * call.y_channel + position * lanes;
+  call.bias = spec.bias.empty() ? nullptr : spec.bias.data() + group * spec.out_channels;
+  call.residual = nullptr;
+  call.residual_channel = 0;
+  if (spec.residual) {
+    call.residual_channel = rows.inputs[1].shape->channel_stride();
+    call.residual = rows.inputs[1].row(row) + group * spec.out_channels * call.residual_channel + position * lanes;
+  }
+  call.activation = spec.activation;
+}
+
+}  // namespace
+
+int strip_vectors(int width, int most) noexcept {
+  // Sums of many positions share a weight's load; a tile of fewer than 4 does not hide the latency of its sums.
+  int best = std::min(width, most);
+  for (int vectors = best - 1; vectors >= 4; --vectors) {
+    if ((width + vectors - 1) / vectors == (width + best - 1) / best) best = vectors;
+  }
+  return std::max(best, 1);
+}
+
+bool SparseStripConvolution::fits(const Window& window, const StripShape& input) noexcept {
+  return tap_position(window, row_positions(input), window.taps() - 1) <= 0xffff;
+}
+
+SparseStripConvolution::SparseStripConvolution(StripConvolutionSpec spec, std::span<const Csr> weights,
+                                               const StripShape& input, Isa isa)
+    : spec_(std::move(spec)), kernels_(&strip_kernels(isa)) {
+  const Window& window = spec_.window;
+  require(fits(window, input) && weights.size() == static_cast<std::size_t>(spec_.groups),
+          "a sparse strip convolution was given an operand it cannot address");
+  vectors_ = strip_vectors(window.out_width, kernels_->most_vectors);
+  const std::int64_t reach = 0xffff - tap_position(window, row_positions(input), window.taps() - 1);
+  const auto longest = std::max<std::int64_t>(
+      1, std::min(static_cast<std::int64_t>(kTileBytes / channel_bytes(window, vectors_, kernels_->width)),
+                  reach / input.pitch() + 1));
+  const std::int64_t tiles = (spec_.in_channels + longest - 1) / longest;
+  channel_tile_ = static_cast<int>((spec_.in_channels + tiles - 1) / tiles);
+  for (const Csr& matrix : weights) {
+    require(matrix.rows == static_cast<std::size_t>(spec_.out_channels) &&
+                matrix.columns == static_cast<std::size_t>(spec_.in_channels * window.taps()),
+            "a sparse strip convolution was given weights of another size");
+    nnz_ += matrix.nnz();
+    Group group;
+    std::vector<std::size_t> next(matrix.row_begin.begin(), matrix.row_begin.end() - 1);
+    for (int begin = 0; begin < spec_.in_channels; begin += channel_tile_) {
+      const int end = std::min(spec_.in_channels, begin + channel_tile_);
+      add_tile(group, matrix, input, begin, end, begin == 0 || end == spec_.in_channels, next);
+    }
+    groups_.push_back(std::move(group));
+  }
+}
+
+void SparseStripConvolution::add_tile(Group& group, const Csr& weights, const StripShape& input, int begin, int end,
+                                      bool every_channel, std::vector<std::size_t>& next) const {
+  const auto taps = static_cast<std::size_t>(spec_.window.taps());
+  const std::size_t k_end = static_cast<std::size_t>(end) * taps;
+  std::vector<std::size_t> count(weights.rows);
+  std::vector<std::uint32_t> order;
+  for (std::size_t row = 0; row < weights.rows; ++row) {
+    std::size_t last = next[row];
+    while (last < weights.row_begin[row + 1] && weights.column[last] < k_end) ++last;
+    count[row] = last - next[row];
+    if (every_channel || count[row] > 0) order.push_back(static_cast<std::uint32_t>(row));
+  }
+  if (order.empty()) return;
+  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return count[a] > count[b]; });
+  const auto place = [&](std::size_t entry) {
+    const std::size_t k = weights.column[entry];
+    const std::int64_t channel = static_cast<std::int64_t>(k / taps) - begin;
+    return static_cast<std::uint16_t>(channel * input.pitch() +
+                                      tap_position(spec_.window, row_positions(input), static_cast<int>(k % taps)));
+  };
+
+  Tile tile{begin, group.steps.size(), group.channels.size(), group.runs.size(), 0};
+  for (std::size_t i = 0; i < order.size(); i += 2) {
+    const bool alone = i + 1 == order.size();  // paired with itself: the second of the pair computes nothing of use
+    const std::uint32_t rows[2] = {order[i], alone ? order[i] : order[i + 1]};
+    const std::size_t both = alone ? 0 : count[rows[1]], all = count[rows[0]];
+    for (std::size_t s = 0; s < all; ++s) {
+      StripStep step{};
+      for (std::size_t p = 0; p < (s < both ? 2u : 1u); ++p) {
+        step.at[p] = place(next[rows[p]] + s);
+        step.weight[p] = weights.value[next[rows[p]] + s];
+      }
+      group.steps.push_back(step);
+    }
+    const auto more = static_cast<std::uint32_t>(all - both);
+    if (group.runs.size() == tile.first_run || group.runs.back().both != both || group.runs.back().more != more) {
+      group.runs.push_back({static_cast<std::uint32_t>(both), more, 0});
+    }
+    ++group.runs.back().pairs;
+    group.channels.insert(group.channels.end(), rows, rows + 2);
+  }
+  group.channels.insert(group.channels.end(), kLookahead, order.back());
+  for (std::size_t row = 0; row < weights.rows; ++row) next[row] += count[row];
+  tile.runs = group.runs.size() - tile.first_run;
+  group.tiles.push_back(tile);
+}
+
+std::size_t SparseStripConvolution::weight_bytes() const noexcept {
+  std::size_t bytes = 0;
+  for (const Group& group : groups_) {
+    bytes += group.steps.size() * sizeof(StripStep) + group.channels.size() * sizeof(std::uint32_t) +
+             group.runs.size() * sizeof(StripRun);
+  }
+  return bytes;
+}
+
+double SparseStripConvolution::flops_per_row() const noexcept {
+  return 2.0 * static_cast<double>(nnz_) * spec_.window.out_width * kernels_->width;
+}
+
+void SparseStripConvolution::run(const RowCall& rows) const noexcept {
+  const StripRows& x = rows.inputs[0];
+  StripSparseCall call;
+  call.x_vector = std::ptrdiff_t{spec_.window.stride_width} * x.shape->lanes;
+  for (int row = rows.begin; row < rows.end; ++row) {
+    const float* start = window_start(x, spec_.window, row);
+    over_positions(spec_.window.out_width, vectors_, [&](int position, int count) {
+      call.vectors = count;
+      for (int g = 0; g < spec_.groups; ++g) {
+        const Group& group = groups_[static_cast<std::size_t>(g)];
+        set_epilogue(call, spec_, rows, row, g, position);
+        for (std::size_t i = 0; i < group.tiles.size(); ++i) {
+          const Tile& tile = group.tiles[i];
+          call.steps = group.steps.data() + tile.first_step;
+          call.channels = group.channels.data() + tile.first_channel;
+          call.runs = group.runs.data() + tile.first_run;
+          call.run_count = tile.runs;
+          call.x = start + position * call.x_vector +
+                   std::ptrdiff_t{g * spec_.in_channels + tile.channel_begin} * x.shape->channel_stride();
+          call.first = i == 0;
+          call.last = i + 1 == group.tiles.size();
+          kernels_->sparse(call);
+        }
+      }
+    });
+  }
+}
+
+DenseStripConvolution::DenseStripConvolution(StripConvolutionSpec spec, std::span<const float> weights,
+                                             const StripShape& input, Isa isa)
+    : spec_(std::move(spec)), kernels_(&strip_kernels(isa)) {
+  const Window& window = spec_.window;
+  const int taps = window.taps();
+  k_ = static_cast<std::size_t>(spec_.in_channels * taps);
+  const auto rows = static_cast<std::size_t>(spec_.out_channels);
+  require(weights.size() == static_cast<std::size_t>(spec_.groups) * rows * k_,
+          "a dense strip convolution was given weights of another size");
+  vectors_ = std::min(window.out_width, 6);
+  const std::size_t longest = std::max<std::size_t>(1, kTileBytes / channel_bytes(window, vectors_, kernels_->width));
+  const std::size_t channels = static_cast<std::size_t>(spec_.in_channels);
+  const std::size_t tiles = (channels + longest - 1) / longest;
+  k_tile_ = (channels + tiles - 1) / tiles * static_cast<std::size_t>(taps);
+  for (std::size_t k = 0; k < k_; ++k) {
+    const std::int64_t at = static_cast<std::int64_t>(k) / taps * input.pitch() +
+                            tap_position(window, row_positions(input), static_cast<int>(k) % taps);
+    at_.push_back(static_cast<std::uint32_t>(at * kernels_->width));
+  }
+  const std::size_t blocks = (rows + kStripDenseRows - 1) / kStripDenseRows;
+  group_floats_ = blocks * kStripDenseRows * k_;
+  weights_.assign(static_cast<std::size_t>(spec_.groups) * group_floats_, 0.0f);
+  float* out = weights_.data();
+  for (int g = 0; g < spec_.groups; ++g) {
+    const float* from = weights.data() + static_cast<std::size_t>(g) * rows * k_;
+    for (std::size_t k_begin = 0; k_begin < k_; k_begin += k_tile_) {
+      const std::size_t k_end = std::min(k_, k_begin + k_tile_);
+      for (std::size_t block = 0; block < blocks; ++block) {
+        for (std::size_t k = k_begin; k < k_end; ++k, out += kStripDenseRows) {
+          for (std::size_t r = 0; r < kStripDenseRows && block * kStripDenseRows + r < rows; ++r) {
+            out[r] = from[(block * kStripDenseRows + r) * k_ + k];
+          }
+        }
+      }
+    }
+  }
+}
+
+double DenseStripConvolution::flops_per_row() const noexcept {
+  return 2.0 * spec_.groups * spec_.out_channels * static_cast<double>(k_) * spec_.window.out_width * kernels_->width;
+}
+
+void DenseStripConvolution::run(const RowCall& rows) const noexcept {
+  const StripRows& x = rows.inputs[0];
+  StripDenseCall call;
+  call.x_vector = std::ptrdiff_t{spec_.window.stride_width} * x.shape->lanes;
+  call.channels = static_cast<std::size_t>(spec_.out_channels);
+  const std::size_t block_rows = group_floats_ / k_;
+  for (int row = rows.begin; row < rows.end; ++row) {
+    const float* start = window_start(x, spec_.window, row);
+    over_positions(spec_.window.out_width, vectors_, [&](int position, int count) {
+      call.vectors = count;
+      for (int g = 0; g < spec_.groups; ++g) {
+        set_epilogue(call, spec_, rows, row, g, position);
+        call.x = start + position * call.x_vector + std::ptrdiff_t{g * spec_.in_channels} * x.shape->channel_stride();
+        for (std::size_t k = 0; k < k_; k += k_tile_) {
+          call.k = std::min(k_tile_, k_ - k);
+          call.at = at_.data() + k;
+          call.weights = weights_.data() + static_cast<std::size_t>(g) * group_floats_ + k * block_rows;
+          call.first = k == 0;
+          call.last = k + call.k == k_;
+          kernels_->dense(call);
+        }
+      }
+    });
+  }
+}
+
+DepthwiseStripConvolution::DepthwiseStripConvolution(StripConvolutionSpec spec, std::span<const float> weights, Isa isa)
+    : spec_(std::move(spec)), kernels_(&strip_kernels(isa)), weights_(weights.begin(), weights.end()) {
+  require(fits(spec_.window) && weights.size() == static_cast<std::size_t>(spec_.groups * spec_.window.taps()),
+          "a depthwise strip convolution was given weights of another size");
+}
+
+double DepthwiseStripConvolution::flops_per_row() const noexcept {
+  return 2.0 * static_cast<double>(weights_.size()) * spec_.window.out_width * kernels_->width;
+}
+
+void DepthwiseStripConvolution::run(const RowCall& rows) const noexcept {
+  const StripRows& x = rows.inputs[0];
+  const Window& window = spec_.window;
+  const std::ptrdiff_t lanes = x.shape->lanes;
+  for (int row = rows.begin; row < rows.end; ++row) {
+    const float* taps[kMostRows];
+    const float* start = window_start(x, window, row);
+    for (int kh = 0; kh < window.kernel_height; ++kh) {
+      taps[kh] = start + std::ptrdiff_t{kh} * window.dilation_height * x.shape->row_stride();
+    }
+    StripDepthwiseCall call;
+    set_epilogue(call, spec_, rows, row, 0, 0);
+    call.x = taps;
+    call.kernel_height = window.kernel_height;
+    call.kernel_width = window.kernel_width;
+    call.x_vector = window.stride_width * lanes;
+    call.x_tap = window.dilation_width * lanes;
+    call.x_channel = x.shape->channel_stride();
+    call.weights = weights_.data();
+    call.channels = spec_.groups;
+    call.width = window.out_width;
+    kernels_->depthwise(call);
+  }
+}
+
+}  // namespace sparse_run::cpu
