@@ -8,6 +8,7 @@
 #include "cpu/column/chain_program.hpp"
 #include "cpu/column/row_ops.hpp"
 #include "cpu/kernels/column_node.hpp"
+#include "cpu/kernels/column_remainder.hpp"
 
 namespace sparse_run::cpu {
 
@@ -31,10 +32,14 @@ double convolution_flops(const NodeView& view, std::int64_t weights) {
 
 class ChainStep final : public Step {
  public:
-  ChainStep(ChainProgram program, int images) : program_(std::move(program)), images_(images) {}
+  /// `images` run in columns; the rest of the batch, if any, is the remainder's.
+  ChainStep(ChainProgram program, int images, std::unique_ptr<ColumnRemainder> remainder)
+      : program_(std::move(program)), images_(images), remainder_(std::move(remainder)) {}
 
   std::size_t scratch_bytes() const override { return program_.scratch_bytes(); }
-  std::size_t weight_bytes() const override { return program_.weight_bytes(); }
+  std::size_t weight_bytes() const override {
+    return program_.weight_bytes() + (remainder_ == nullptr ? 0 : remainder_->weight_bytes());
+  }
   bool skips_zeros() const override { return true; }
 
   void run(const StepArguments& arguments) const override {
@@ -53,11 +58,13 @@ class ChainStep final : public Step {
     program_.run(run);
     for (std::size_t i = 0; i < times.size(); ++i) arguments.layer_ns[i] = times[i].load(std::memory_order_relaxed);
     if (arguments.state != nullptr) arguments.state->check_cancelled();
+    if (remainder_ != nullptr) remainder_->run(arguments, images_, arguments.layer_ns);
   }
 
  private:
   ChainProgram program_;
   int images_;
+  std::unique_ptr<ColumnRemainder> remainder_;
 };
 
 /// Assembles the chain of a region in two passes: how values are stored first, operations that depend on it then.
@@ -251,7 +258,10 @@ ColumnStep build_column_step(const ColumnRegion& region, std::span<const std::un
   const NodeView& first = *views[region.begin];
   const auto images = static_cast<int>(first.output_shape(0)[0]);
   const int lanes = builder.chain.values.front().shape.lanes;
-  const double groups = (images + lanes - 1) / lanes;
+  // a last group that fills less than half its lanes costs more in columns than image by image
+  const int rest = images > lanes && images % lanes < lanes / 2 ? images % lanes : 0;
+  const int columns = images - rest;
+  const double groups = (columns + lanes - 1) / lanes + static_cast<double>(rest) / lanes;
   for (std::size_t s = 0; s < segments.size(); ++s) {
     const std::vector<std::int64_t> rows = rows_computed(builder.chain, segments[s]);
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -271,7 +281,8 @@ ColumnStep build_column_step(const ColumnRegion& region, std::span<const std::un
     }
   }
   made.step = std::make_unique<ChainStep>(
-      ChainProgram(std::move(builder.chain), std::move(segments), environment.threads), images);
+      ChainProgram(std::move(builder.chain), std::move(segments), environment.threads), columns,
+      rest == 0 ? nullptr : std::make_unique<ColumnRemainder>(region, views, environment, rest));
   return made;
 }
 

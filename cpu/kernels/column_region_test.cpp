@@ -21,7 +21,7 @@ class RandomNetwork {
   RandomNetwork(std::mt19937& random, std::int64_t images) : random_(random), images_(images) {}
 
   Graph build() {
-    const Shape input{images_, number(4, 20), number(5, 21), number(5, 21)};
+    const Shape input{images_, number(12, 28), number(5, 21), number(5, 21)};
     add({builder_.add_input("x", Type::tensor(DType::f32, input)), input});
     convolution(values_.back(), 3);
     const std::int64_t layers = number(3, 8);
@@ -61,7 +61,7 @@ class RandomNetwork {
 
   void convolution(const Made from, std::int64_t kernel) {
     const std::int64_t channels = from.shape[1];
-    std::int64_t group = 1, out = number(1, 30);
+    std::int64_t group = 1, out = number(1, 4) == 1 ? number(1, 12) : number(16, 40);
     if (number(0, 3) == 0) group = channels, out = channels;
     if (number(0, 4) == 0 && channels % 2 == 0) group = 2, out = 2 * number(1, 12);
     const std::int64_t stride = number(1, 4) == 1 ? 2 : 1, dilation = number(1, 5) == 1 ? 2 : 1, pad = number(0, 2);
@@ -71,7 +71,7 @@ class RandomNetwork {
       if (room < 0) return;
       shape[axis] = room / stride + 1;
     }
-    const double zeros = static_cast<double>(pick(random_, {0, 6, 8, 9})) / 10;
+    const double zeros = static_cast<double>(pick(random_, {0, 5, 6, 6, 7, 8, 9})) / 10;
     const Shape weights{out, channels / group, kernel, kernel};
     auto values = random_floats(random_, static_cast<std::size_t>(element_count(weights)), zeros);
     const double inputs = static_cast<double>(channels / group * kernel * kernel);
