@@ -115,10 +115,8 @@ Verdict check_binary(const NodeView& view, const Environment&) {
 
 std::unique_ptr<Step> build_binary(const NodeView& view, const Environment&) {
   return std::make_unique<BinaryStep>(
-      *binary_of(view.node().op),
+      *binary_named(view.node().op),
       plan_broadcast<2>({&view.input_shape(0), &view.input_shape(1)}, view.output_shape(0)));
-  return std::make_unique<BinaryStep>(*binary_named(view.node().op),
-                                      plan_broadcast(view.input_shape(0), view.input_shape(1), view.output_shape(0)));
 }
 
 }  // namespace
