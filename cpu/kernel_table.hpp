@@ -68,6 +68,7 @@ void register_blocked_convolution_kernels(KernelTable& table);
 void register_blocked_plane_kernels(KernelTable& table);
 void register_matmul_kernels(KernelTable& table);
 void register_sparse_matmul_kernels(KernelTable& table);  ///< called by the former: tried first
+void register_sparse_rows_product_kernels(KernelTable& table);  ///< called by the former: few rows
 void register_sparse_left_product_kernels(KernelTable& table);  ///< called by the former
 void register_blocked_matmul_kernels(KernelTable& table);  ///< called by the former: weights packed once
 void register_attention_kernels(KernelTable& table);

@@ -168,10 +168,10 @@ class Bench {
     for (const double zeros : kZeros) {
       const cpu::Csr csr = cpu::Csr::from_dense(random_floats(layer.rows * k, zeros), layer.rows, k);
       const double real = 2.0 * static_cast<double>(csr.nnz()) * static_cast<double>(lanes);
-      for (const auto& variant : cpu::SparseColumns::candidates(csr.zeros(), csr.columns, static_cast<std::size_t>(w.taps()), lanes,
-                                                                    isa_)) {
-        const cpu::SparseColumns sparse(csr, variant, isa_);
-        print("", fmt::format("{:.0f}% zeros, {} vectors, k {}", 100 * zeros, variant.vectors, variant.k_tile),
+      for (const auto& variant : cpu::SparseColumns::candidates(csr.zeros(), csr.columns, w, isa_)) {
+        const cpu::SparseColumns sparse(csr, variant, isa_, &w);
+        print("", fmt::format("{:.0f}% zeros, {} vectors, k {}{}", 100 * zeros, variant.vectors, variant.k_tile,
+                              variant.strip ? ", strips" : ""),
               best([&] { sparse.run(input, lanes, y.data(), lanes, {}); }), real, flop);
       }
       if (isa_ == cpu::Isa::avx512 && layer.kernel == 1) prototype(csr, lanes, zeros);

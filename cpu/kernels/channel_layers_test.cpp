@@ -47,6 +47,25 @@ TEST(SparseLeftProduct, weights_without_entries_give_the_bias) {
   check_steps(s.build(y), 2);
 }
 
+TEST(SparseRowsProduct, equals_the_reference_at_every_number_of_rows_it_takes) {
+  for (const std::int64_t tokens : {1, 2, 3, 8, 11}) {
+    for (const int threads : {1, 2, 5}) {
+      for (const bool with_bias : {false, true}) {
+        GraphSketch s;
+        const std::int64_t features = 1 + source() % 90, k = 1 + source() % 300;
+        std::vector<ValueId> operands{s.input("x", {tokens, k}), s.constant(weights({k, features}, 9))};
+        if (with_bias) {
+          operands.push_back(s.constant(weights({features}, 1)));
+          operands.push_back(s.input("r", {tokens, features}));
+        }
+        const auto layers = check_steps(
+            s.build(s.op("FusedMatMul", operands, {{"activation", std::string("Relu")}}, kInternalDomain)), threads);
+        EXPECT_EQ(layers.size(), 1u);
+      }
+    }
+  }
+}
+
 TEST(ChannelNormalization, equals_the_reference) {
   for (const std::int64_t lanes : {1, 3, 16, 64, 65, 100, 384}) {
     for (const bool biased : {false, true}) {

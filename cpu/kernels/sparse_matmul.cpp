@@ -5,7 +5,7 @@
 #include "cpu/column/kernels.hpp"
 #include "cpu/column/transpose.hpp"
 #include "cpu/kernel_table.hpp"
-#include "cpu/kernels/fused_activation.hpp"
+#include "cpu/kernels/sparse_product.hpp"
 #include "cpu/kernels/sparsity_threshold.hpp"
 #include "cpu/parallel.hpp"
 #include "cpu/row/row_kernels.hpp"
@@ -15,60 +15,7 @@ namespace sparse_run::cpu {
 
 namespace {
 
-/// Y[tokens][features] = X[tokens][k] · W, then bias, residual and activation.
-struct SparseProduct {
-  std::int64_t tokens = 0, features = 0, k = 0;
-  bool transposed = false;  ///< the constant is [features][k] already
-  int bias = -1, residual = -1;
-  Activation activation;
-};
-
 constexpr std::int64_t kFewestTokens = 12;  // fewer leave most lanes of a vector empty
-
-std::optional<std::string> describe(const NodeView& view, SparseProduct& product) {
-  const Node& node = view.node();
-  if (!view.all_f32()) return "operands are not all f32";
-  if (view.weight(1) == nullptr) return "the weights are computed at run time";
-  const Shape& weights = view.input_shape(1);
-  const Shape& x = view.input_shape(0);
-  if (weights.size() != 2 || x.size() < 2) return "operands are not matrices";
-  if (node.int_or("transA", 0) != 0 || node.float_or("alpha", 1.0f) != 1.0f) return "transA or alpha";
-  if (element_count(view.output_shape(0)) == 0 || element_count(weights) == 0) return "an operand is empty";
-  product.transposed = node.int_or("transB", 0) != 0;
-  product.k = x.back();
-  product.tokens = element_count(x) / product.k;
-  product.features = view.output_shape(0).back();
-  if (product.tokens < kFewestTokens) return fmt::format("{} rows: too few to fill vectors", product.tokens);
-  const auto activation = fused_activation(node);
-  if (!activation) return "no kernel for activation " + node.string_or("activation", "");
-  product.activation = *activation;
-  if (view.has_input(2)) {
-    const Shape& c = view.input_shape(2);
-    if (node.op == "Gemm" && node.float_or("beta", 1.0f) != 1.0f) return "beta is not 1";
-    if (element_count(c) == product.features && c.back() == product.features) {
-      product.bias = 2;
-    } else if (c == view.output_shape(0)) {
-      product.residual = 2;
-    } else {
-      return "the added operand is neither a bias of the columns nor of the result's shape";
-    }
-  }
-  if (view.has_input(3)) {
-    if (view.input_shape(3) != view.output_shape(0)) return "the residual broadcasts";
-    if (product.residual >= 0) return "two residuals";
-    product.residual = 3;
-  }
-  const double zeros = view.zeros(1);
-  if (zeros < kSparseWorthTrying) {
-    return fmt::format("{:.0f}% zeros: not tried below {:.0f}%", 100 * zeros, 100 * kSparseWorthTrying);
-  }
-  return std::nullopt;
-}
-
-/// The constant as rows of output features.
-const Csr& feature_rows(const NodeView& view, const SparseProduct& product) {
-  return product.transposed ? view.weight(1)->by_rows() : view.weight(1)->by_columns();
-}
 
 /// "4x128": vectors of a block, rows of a panel.
 std::string variant_name(const SparseVariant& variant) { return fmt::format("{}x{}", variant.vectors, variant.k_tile); }
@@ -90,13 +37,14 @@ class SparseProductStep final : public Step {
     const std::int64_t token_slices = std::min(wanted, token_blocks);
     token_slice_ = (token_blocks + token_slices - 1) / token_slices * step;
     token_slices_ = (product.tokens + token_slice_ - 1) / token_slice_;
-    const std::int64_t feature_slices =
-        std::clamp<std::int64_t>((wanted + token_slices_ - 1) / token_slices_, 1, std::max<std::int64_t>(1, product.features / 32));
+    const std::int64_t feature_slices = std::clamp<std::int64_t>((wanted + token_slices_ - 1) / token_slices_, 1,
+                                                                 std::max<std::int64_t>(1, product.features / 32));
     feature_slice_ = ((product.features + feature_slices - 1) / feature_slices + 15) / 16 * 16;
     for (std::int64_t row = 0; row < product.features; row += feature_slice_) {
-      slices_.emplace_back(weights.slice_rows(static_cast<std::size_t>(row),
-                                              static_cast<std::size_t>(std::min(row + feature_slice_, product.features))),
-                           variant);
+      slices_.emplace_back(
+          weights.slice_rows(static_cast<std::size_t>(row),
+                             static_cast<std::size_t>(std::min(row + feature_slice_, product.features))),
+          variant);
     }
     pitch_ = (product.tokens + 15) / 16 * 16;
     if (pitch_ % 256 == 0) pitch_ += 16;  // keep rows of the operand out of the same cache sets
@@ -126,12 +74,13 @@ class SparseProductStep final : public Step {
     const auto features = static_cast<std::size_t>(p.features);
     const auto pitch = static_cast<std::size_t>(pitch_);
     const std::int64_t strips = (p.k + 63) / 64;
-    parallel_ranges(strips, std::max<std::int64_t>(1, 256 / std::max<std::int64_t>(1, p.tokens)), [&](std::int64_t begin, std::int64_t end) {
-      const std::int64_t first = begin * 64;
-      const std::int64_t last = std::min(end * 64, p.k);
-      run_transpose(x + first, width, static_cast<std::size_t>(p.tokens), static_cast<std::size_t>(last - first),
-                    operand + first * pitch_, pitch, isa);
-    });
+    parallel_ranges(strips, std::max<std::int64_t>(1, 256 / std::max<std::int64_t>(1, p.tokens)),
+                    [&](std::int64_t begin, std::int64_t end) {
+                      const std::int64_t first = begin * 64;
+                      const std::int64_t last = std::min(end * 64, p.k);
+                      run_transpose(x + first, width, static_cast<std::size_t>(p.tokens),
+                                    static_cast<std::size_t>(last - first), operand + first * pitch_, pitch, isa);
+                    });
     parallel_tasks(static_cast<std::int64_t>(slices_.size()) * token_slices_, [&](std::int64_t task) {
       const std::int64_t slice = task / token_slices_;
       const std::int64_t token = task % token_slices_ * token_slice_;
@@ -166,13 +115,16 @@ class SparseProductStep final : public Step {
 
 Verdict check_sparse(const NodeView& view, const Environment&) {
   SparseProduct product;
-  auto reason = describe(view, product);
-  return reason ? Verdict::reject(std::move(*reason)) : Verdict::accept();
+  if (auto reason = describe_sparse_product(view, product)) return Verdict::reject(std::move(*reason));
+  if (product.tokens < kFewestTokens) {
+    return Verdict::reject(fmt::format("{} rows: too few to fill vectors", product.tokens));
+  }
+  return Verdict::accept();
 }
 
 std::vector<std::string> variants_sparse(const NodeView& view, const Environment&) {
   SparseProduct product;
-  describe(view, product);
+  describe_sparse_product(view, product);
   std::vector<std::string> names;
   for (const SparseVariant& variant : sparse_variants(view, product)) names.push_back(variant_name(variant));
   return names;
@@ -180,7 +132,7 @@ std::vector<std::string> variants_sparse(const NodeView& view, const Environment
 
 std::unique_ptr<Step> build_sparse(const NodeView& view, const Environment& environment) {
   SparseProduct product;
-  describe(view, product);
+  describe_sparse_product(view, product);
   const auto variants = sparse_variants(view, product);
   const auto named = std::ranges::find(variants, environment.variant, variant_name);
   return std::make_unique<SparseProductStep>(product, feature_rows(view, product),
@@ -189,7 +141,7 @@ std::unique_ptr<Step> build_sparse(const NodeView& view, const Environment& envi
 
 Estimate estimate_sparse_product(const NodeView& view, const Environment& environment) {
   SparseProduct product;
-  describe(view, product);
+  describe_sparse_product(view, product);
   const auto weights = static_cast<double>(product.k) * static_cast<double>(product.features);
   const auto tokens = static_cast<double>(product.tokens);
   Workload work;
@@ -208,6 +160,7 @@ void register_sparse_matmul_kernels(KernelTable& table) {
   table.add("MatMul", sparse);
   table.add("Gemm", sparse);
   table.add("FusedMatMul", sparse, kInternalDomain);
+  register_sparse_rows_product_kernels(table);
   register_sparse_left_product_kernels(table);
 }
 
