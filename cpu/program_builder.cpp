@@ -7,6 +7,7 @@
 #include "cpu/program.hpp"
 #include "cpu/reference_step.hpp"
 #include "cpu/selection/selector.hpp"
+#include "graph/onnx/file_pages.hpp"
 
 namespace sparse_run::cpu {
 
@@ -176,6 +177,11 @@ class Program::Builder {
       if (in_region_[at]) return;
       with_context([&] { return views_[at]->node().describe(); }, [&] { choices_[at].build(*views_[at], environment_); });
       views_[at]->forget_matrices();
+      if (choices_[at].step == nullptr || choices_[at].step->weight_bytes() == 0) return;
+      for (std::size_t operand = 0; operand < views_[at]->input_count(); ++operand) {  // packed: not read again
+        const Tensor* constant = views_[at]->constant(operand);
+        if (constant != nullptr) onnx::discard_file_pages({static_cast<const std::byte*>(constant->raw()), constant->bytes()});
+      }
     });
     if (policy_.memory != nullptr) policy_.memory->save();
   }

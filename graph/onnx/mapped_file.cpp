@@ -8,12 +8,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
+#include <mutex>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "base/error.hpp"
 #include "graph/onnx/content_hash.hpp"
+#include "graph/onnx/file_pages.hpp"
 
 namespace sparse_run::onnx {
 
@@ -36,6 +39,44 @@ class Descriptor {
  private:
   int value_;
 };
+
+/// Which memory is a mapped file: who holds a tensor cannot tell.
+class Mappings {
+ public:
+  void add(const std::byte* data, std::size_t size) {
+    const std::lock_guard lock(mutex_);
+    sizes_[data] = size;
+  }
+  void remove(const std::byte* data) noexcept {
+    const std::lock_guard lock(mutex_);
+    sizes_.erase(data);
+  }
+  /// Calls discard() for a part that lies in one of them, which cannot be unmapped meanwhile.
+  template <class Discard>
+  void with(std::span<const std::byte> part, const Discard& discard) const noexcept {
+    const std::lock_guard lock(mutex_);
+    const auto after = sizes_.upper_bound(part.data());
+    if (after == sizes_.begin()) return;
+    const auto& [data, size] = *std::prev(after);
+    if (part.data() + part.size() <= data + size) discard();
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<const std::byte*, std::size_t> sizes_;  ///< by first byte
+};
+
+Mappings& mappings() {
+  static Mappings& all = *new Mappings;  // never destroyed: files may be unmapped while the process ends
+  return all;
+}
+
+void discard(std::span<const std::byte> part) noexcept {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
+  const auto end = (reinterpret_cast<std::uintptr_t>(part.data()) + part.size()) / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
 
 [[noreturn]] void throw_cannot_open(int code) {
   if (code == ENOENT) throw_error(ErrorKind::model, "no such file; check the path");
@@ -98,13 +139,19 @@ std::shared_ptr<const MappedFile> MappedFile::open_beneath(const std::filesystem
   return map(file.get(), max_bytes, true);
 }
 
-MappedFile::~MappedFile() { ::munmap(const_cast<std::byte*>(data_), size_); }
+MappedFile::MappedFile(const std::byte* data, std::size_t size) : data_(data), size_(size) {
+  mappings().add(data, size);
+}
 
-void MappedFile::release(std::span<const std::byte> part) const noexcept {
-  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
-  const auto end = (reinterpret_cast<std::uintptr_t>(part.data()) + part.size()) / page * page;
-  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+MappedFile::~MappedFile() {
+  mappings().remove(data_);
+  ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void MappedFile::release(std::span<const std::byte> part) const noexcept { discard(part); }
+
+void discard_file_pages(std::span<const std::byte> part) noexcept {
+  mappings().with(part, [&] { discard(part); });
 }
 
 std::uint64_t hash_file(const MappedFile& file, std::uint64_t seed) {

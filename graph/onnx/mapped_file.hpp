@@ -33,7 +33,7 @@ class MappedFile {
   void release(std::span<const std::byte> part) const noexcept;
 
  private:
-  MappedFile(const std::byte* data, std::size_t size) : data_(data), size_(size) {}
+  MappedFile(const std::byte* data, std::size_t size);
   static std::shared_ptr<const MappedFile> map(int descriptor, std::uint64_t max_bytes, bool single_link);
 
   const std::byte* data_;
