@@ -148,6 +148,16 @@ class Program::Builder {
     return true;
   }
 
+  /// Constants that node i's step holds in a format of its own are not read again soon.
+  void discard_packed(std::size_t i) const {
+    if (choices_[i].step == nullptr || choices_[i].step->weight_bytes() == 0) return;
+    for (std::size_t operand = 0; operand < views_[i]->input_count(); ++operand) {
+      const Tensor* constant = views_[i]->constant(operand);
+      if (constant == nullptr) continue;
+      onnx::discard_file_pages({static_cast<const std::byte*>(constant->raw()), constant->bytes()});
+    }
+  }
+
   /// The kernel of every node: chosen one after the other, since some are timed, and built at once.
   void choose_kernels() {
     const std::size_t count = partition_.nodes.size();
@@ -171,17 +181,14 @@ class Program::Builder {
                          selector.choose(view, pin == options_.kernels.end() ? std::string_view() : pin->second));
                    });
       view.forget_matrices();
+      discard_packed(i);
     }
     parallel_tasks(static_cast<std::int64_t>(count), [&](std::int64_t i) {
       const auto at = static_cast<std::size_t>(i);
       if (in_region_[at]) return;
       with_context([&] { return views_[at]->node().describe(); }, [&] { choices_[at].build(*views_[at], environment_); });
       views_[at]->forget_matrices();
-      if (choices_[at].step == nullptr || choices_[at].step->weight_bytes() == 0) return;
-      for (std::size_t operand = 0; operand < views_[at]->input_count(); ++operand) {  // packed: not read again
-        const Tensor* constant = views_[at]->constant(operand);
-        if (constant != nullptr) onnx::discard_file_pages({static_cast<const std::byte*>(constant->raw()), constant->bytes()});
-      }
+      discard_packed(at);
     });
     if (policy_.memory != nullptr) policy_.memory->save();
   }
