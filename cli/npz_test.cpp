@@ -180,7 +180,8 @@ TEST_F(Files, an_unfinished_archive_leaves_nothing) {
     NpzWriter writer(path("r.npz"));
     writer.add("a", "<f4", {4}, 16);
     writer.begin();
-    EXPECT_EQ(count(), 1u);
+    EXPECT_LE(count(), 1u);  // none where the file system has files without a name
+    EXPECT_FALSE(std::filesystem::exists(path("r.npz")));
   }
   EXPECT_EQ(count(), 0u);
 }

@@ -1,0 +1,105 @@
+"""Randomised failures of ranks, in whatever phase they strike: python -m cluster.failure_trials [TRIALS] [SEED], in tests/.
+
+Each trial starts a job of three ranks, waits a random time and kills or stops a random rank. It passes when everything
+has ended within the deadline and its grace, survivors name the rank, no process and no temporary file is left, and an
+output, if there is one, is complete. The phases struck are counted at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+
+import numpy as np
+from onnx import helper
+
+from cli import small_models
+from cluster import launch
+
+DEADLINE = 3
+GRACE = 5
+RANKS = 3
+
+
+def prepare(folder: pathlib.Path) -> list[object]:
+    rng = np.random.default_rng(3)
+    width, layers = 512, 12
+    nodes, weights, last = [], [], "x"
+    for i in range(layers):
+        target = "y" if i + 1 == layers else f"h{i}"
+        weights.append(small_models.initializer(f"w{i}", (rng.standard_normal((width, width)) / width**0.5).astype(np.float32)))
+        nodes.append(helper.make_node("MatMul", [last, f"w{i}"], [target], name=f"product{i}"))
+        last = target
+    made = small_models.model(nodes, [small_models.tensor("x", ["N", width])], [small_models.tensor("y", ["N", width])], weights)
+    path = small_models.save(made, folder)
+    np.save(folder / "x.npy", rng.standard_normal((30_000, width), dtype=np.float32))
+    return [path, "--input", f"x={folder / 'x.npy'}", "--micro-batch", 16, "--threads", 1, "--kernel-timing", 0, "--deadline",
+            DEADLINE, "--output", folder / "out.npz"]
+
+
+def trial(arguments: list[object], folder: pathlib.Path, chance: random.Random) -> tuple[str, str]:
+    """The phase that was struck, and what is wrong ("" for nothing)."""
+    for left in folder.glob("out.npz*"):
+        left.unlink()
+    form, rank = chance.choice(["data", "pipeline", "rows"]), chance.randrange(RANKS)
+    how = chance.choice([signal.SIGKILL, signal.SIGSTOP])
+    process = launch.start(RANKS, *arguments, "--parallel", form)
+    time.sleep(chance.uniform(0, 4))
+    processes = launch.rank_processes(process.pid)
+    struck = rank in processes
+    if struck:
+        os.kill(processes[rank], how)
+    try:
+        _, err = process.communicate(timeout=(DEADLINE + GRACE) if struck else 120)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        _, err = process.communicate()
+        return "?", f"{form}, rank {rank}, {how.name}: still running {DEADLINE + GRACE} s later\n{err[-1500:]}"
+    phases = re.findall(r"was at: ([a-z]+)", err)
+    phase = phases[0] if phases else ("none" if process.returncode == 0 else "start")
+    problems = []
+    if process.returncode not in {0, 7, 128 + signal.SIGKILL, 128 + signal.SIGTERM, 130}:
+        problems.append(f"exit code {process.returncode}")
+    if struck and process.returncode != 0 and f"rank {rank}" not in err:
+        problems.append("nobody names the rank")
+    if [p for p in folder.iterdir() if p.name.endswith(".partial")]:
+        problems.append("a temporary file is left")
+    end = time.monotonic() + 3  # whose parent is gone are collected by the system
+    while (left := [pid for pid in processes.values() if pathlib.Path(f"/proc/{pid}").exists()]) and time.monotonic() < end:
+        time.sleep(0.1)
+    if left:
+        problems.append("a process is left")
+    if process.returncode != 0 and (folder / "out.npz").exists() and len(np.load(folder / "out.npz")["y"]) != 30_000:
+        problems.append("the output is not complete")
+    return phase, f"{form}, rank {rank}, {how.name}: {', '.join(problems)}\n{err[-1500:]}" if problems else ""
+
+
+def main() -> None:
+    trials = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    phases, failures = Counter(), 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        arguments = prepare(folder)
+        for number in range(trials):
+            phase, problem = trial(arguments, folder, chance)
+            phases[phase] += 1
+            failures += bool(problem)
+            if problem:
+                print(f"trial {number}: {problem}", flush=True)
+    print(f"{trials - failures} of {trials} trials passed; struck at: {dict(phases)}")
+    sys.exit(failures > 0)
+
+
+if __name__ == "__main__":
+    main()
