@@ -234,12 +234,12 @@ class RankedRun {
   }
 
   /// The model resolved for every signature; empty, with a notice, when it cannot be cut.
-  std::vector<PipelineSignature> resolve_for_cutting() {
+  std::vector<PipelineSignature> resolve_for_cutting(const PassOptions& passes) {
     std::vector<PipelineSignature> resolved;
     phase("resolve", [&] {
       for (const std::vector<Type>& types : signatures()) {
         resolved.push_back({std::make_shared<const Graph>(
-                                specialize(*context_.session.graph(), types, *context_.evaluator, context_.passes)),
+                                specialize(*context_.session.graph(), types, *context_.evaluator, passes)),
                             {}});
       }
     });
@@ -264,7 +264,9 @@ class RankedRun {
   }
 
   bool make_row_form() {
-    const std::vector<PipelineSignature> resolved = resolve_for_cutting();
+    PassOptions passes = context_.passes;
+    passes.disabled.insert("tokens-as-lanes");  // weights are cut in the layout that models have
+    const std::vector<PipelineSignature> resolved = resolve_for_cutting(passes);
     if (resolved.empty()) return false;
     make_parts();
     phase("compile", [&] {
@@ -290,7 +292,7 @@ class RankedRun {
 
   bool make_pipeline_form(Parallel form) {
     const int pipelines = form == Parallel::hybrid ? std::max(1, ranks().size() / kStagesOfHybrid) : 1;
-    std::vector<PipelineSignature> planned = resolve_for_cutting();
+    std::vector<PipelineSignature> planned = resolve_for_cutting(context_.passes);
     if (planned.empty()) return false;
     share_plans(planned, ranks().size() / pipelines);
     PipelineOptions pipeline;
