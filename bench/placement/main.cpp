@@ -1,0 +1,196 @@
+// placement-bench: every policy on every model and topology, by prediction, simulation and, where it can, measurement.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "bench/placement/comparison.hpp"
+#include "bench/placement/measured.hpp"
+#include "cpu/reference/evaluator.hpp"
+#include "graph/onnx/import.hpp"
+#include "graph/passes/pipeline.hpp"
+#include "partitioner/planner.hpp"
+#include "partitioner/sample_networks.hpp"
+#include "partitioner/simulator.hpp"
+
+namespace sparse_run::bench {
+namespace {
+
+struct Arguments {
+  std::vector<std::string> models;
+  std::vector<std::string> topologies;
+  std::vector<std::string> policies;
+  std::string objective = "latency";
+  std::string json;
+  std::string html;
+  int repetitions = 5;
+  int random_nodes = 0;
+  std::uint64_t seed = 1;
+  std::int64_t simulated = 200;
+  bool measure = false;
+  bool only_given = false;
+};
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw_error(ErrorKind::usage, "{}: cannot be read", path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+void write_file(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  if (!file.flush()) throw_error(ErrorKind::input, "{}: cannot be written", path);
+}
+
+std::string stem(const std::string& path) { return std::filesystem::path(path).stem().string(); }
+
+/// The model as the planner sees it, symbolic dimensions being 1.
+SampleNetwork load_network(const std::string& path) {
+  const Model model = load_model(path);
+  reference::ReferenceEvaluator evaluator;
+  const Graph optimized = optimize(*model.graph, evaluator);
+  std::vector<Type> types;
+  for (const ValueId id : optimized.inputs()) {
+    Type type = optimized.value(id).type;
+    if (!type.shape) throw_error(ErrorKind::usage, "{}: an input has no rank", path);
+    for (std::int64_t& dim : *type.shape) dim = dim < 0 ? 1 : dim;
+    types.push_back(std::move(type));
+  }
+  return {stem(path), path, std::make_shared<const Graph>(specialize(optimized, types, evaluator))};
+}
+
+struct Case {
+  const SampleNetwork* network;
+  const Topology* topology;
+  PolicyChoice policy;
+  Row row;
+  Plan plan;
+  std::vector<double> planning_ms;
+  std::vector<double> measured_ms;
+  std::unique_ptr<MeasuredPlan> running;
+};
+
+void plan_case(Case& one, const Arguments& arguments) {
+  PlannerOptions options;
+  options.topology = *one.topology;
+  options.policy = one.policy;
+  options.objective = parse_objective(arguments.objective);
+  options.seed = arguments.seed;
+  try {
+    const auto start = Clock::now();
+    one.plan = PlacementPlanner(std::move(options)).plan(*one.network->graph);
+    one.planning_ms.push_back(1e3 * seconds_since(start));
+  } catch (const Error& error) {
+    one.row.refusal = error.what();
+  }
+}
+
+void fill_in(Case& one, const Arguments& arguments) {
+  Row& row = one.row;
+  row.nodes = one.network->graph->nodes().size();
+  row.partitions = one.plan.partitions.size();
+  row.predicted_ms = 1e3 * one.plan.predicted_s;
+  row.lower_bound_ms = 1e3 * one.plan.lower_bound_s;
+  row.bottleneck_ms = 1e3 * one.plan.bottleneck_s;
+  SimulationOptions stream;
+  stream.requests = arguments.simulated;
+  stream.in_flight = 4;
+  const Simulation simulated = simulate(one.plan, *one.network->graph, *one.topology, stream);
+  row.simulated_per_s = simulated.throughput;
+  row.moved_mib = simulated.link_bytes / static_cast<double>(arguments.simulated) / (1 << 20);
+  row.planning_ms = estimate_of(one.planning_ms);
+  row.measured_ms = estimate_of(one.measured_ms);
+}
+
+void compare(const Arguments& arguments) {
+  std::vector<SampleNetwork> networks;
+  for (const std::string& path : arguments.models) networks.push_back(load_network(path));
+  if (arguments.random_nodes > 0) networks.push_back(random_network(arguments.seed, arguments.random_nodes));
+  if (!arguments.only_given) {
+    for (SampleNetwork& network : sample_networks(arguments.seed)) networks.push_back(std::move(network));
+  }
+  std::vector<Topology> topologies;
+  for (const std::string& path : arguments.topologies) {
+    topologies.push_back(with_context([&] { return path; }, [&] { return topology_from_json(read_file(path)); }));
+    topologies.back().name = stem(path);
+  }
+  std::vector<std::string> policies = arguments.policies;
+  if (!arguments.only_given || policies.empty()) {
+    for (const PolicyPtr& policy : built_in_policies()) policies.push_back(policy->name());
+  }
+  std::vector<Case> cases;
+  for (const SampleNetwork& network : networks) {
+    for (const Topology& topology : topologies) {
+      for (const std::string& policy : policies) {
+        Case one;
+        one.network = &network;
+        one.topology = &topology;
+        one.policy = parse_policy(policy);
+        one.row.model = network.name;
+        one.row.topology = topology.name;
+        one.row.policy = policy;
+        cases.push_back(std::move(one));
+      }
+    }
+  }
+  for (int repetition = 0; repetition < arguments.repetitions; ++repetition) {
+    for (Case& one : cases) {
+      if (one.row.refusal.empty()) plan_case(one, arguments);
+    }
+  }
+  if (arguments.measure) {
+    for (Case& one : cases) {
+      if (!one.row.refusal.empty() || !can_run(*one.topology)) continue;
+      one.running = std::make_unique<MeasuredPlan>(one.network->graph, one.plan, *one.topology);
+    }
+    for (int repetition = 0; repetition < arguments.repetitions; ++repetition) {
+      for (Case& one : cases) {
+        if (one.running) one.measured_ms.push_back(1e3 * one.running->run_once());
+      }
+    }
+  }
+  std::vector<Row> rows;
+  for (Case& one : cases) {
+    if (one.row.refusal.empty()) fill_in(one, arguments);
+    rows.push_back(one.row);
+  }
+  std::fputs(table_of(rows).c_str(), stdout);
+  if (!arguments.json.empty()) write_file(arguments.json, json_of(rows));
+  if (!arguments.html.empty()) write_file(arguments.html, page_of(rows));
+}
+
+}  // namespace
+}  // namespace sparse_run::bench
+
+int main(int argc, char** argv) {
+  sparse_run::bench::Arguments arguments;
+  CLI::App app("Compares placement policies over models and topologies, in one interleaved run.");
+  app.add_option("models", arguments.models, "ONNX models; sample networks are compared too unless --only-given");
+  app.add_option("--topology", arguments.topologies, "topology files")->required();
+  app.add_option("--policy", arguments.policies,
+                 "policies besides the built-in ones: NAME:key=value or a shared object");
+  app.add_option("--objective", arguments.objective, "latency, throughput or memory");
+  app.add_option("--repetitions", arguments.repetitions, "of planning, and of running")->check(CLI::Range(1, 10000));
+  app.add_option("--random-nodes", arguments.random_nodes, "adds a random network of so many layers");
+  app.add_option("--requests", arguments.simulated, "of each simulation")->check(CLI::Range(1, 10'000'000));
+  app.add_option("--seed", arguments.seed, "of policies and networks");
+  app.add_option("--json", arguments.json, "write the comparison as JSON");
+  app.add_option("--html", arguments.html, "write the comparison as a page");
+  app.add_flag("--measure", arguments.measure, "run the plans on topologies of CPU and emulated GPUs");
+  app.add_flag("--only-given", arguments.only_given, "only models and policies that are named");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    sparse_run::bench::compare(arguments);
+    return 0;
+  } catch (const sparse_run::Error& error) {
+    fmt::print(stderr, "placement-bench: {}\n", error.what());
+    return sparse_run::exit_code(error.kind());
+  }
+}
