@@ -173,9 +173,10 @@ int main(int argc, char** argv) {
   sparse_run::bench::Arguments arguments;
   CLI::App app("Compares placement policies over models and topologies, in one interleaved run.");
   app.add_option("models", arguments.models, "ONNX models; sample networks are compared too unless --only-given");
-  app.add_option("--topology", arguments.topologies, "topology files")->required();
+  app.add_option("--topology", arguments.topologies, "topology files")->required()->allow_extra_args(false);
   app.add_option("--policy", arguments.policies,
-                 "policies besides the built-in ones: NAME:key=value or a shared object");
+                 "policies besides the built-in ones: NAME:key=value or a shared object")
+      ->allow_extra_args(false);
   app.add_option("--objective", arguments.objective, "latency, throughput or memory");
   app.add_option("--repetitions", arguments.repetitions, "of planning, and of running")->check(CLI::Range(1, 10000));
   app.add_option("--random-nodes", arguments.random_nodes, "adds a random network of so many layers");
