@@ -45,7 +45,7 @@ class CalibrationRun {
   std::string run() {
     const auto start = Clock::now();
     const std::string key = calibration_key(machine_, threads_);
-    const auto file = calibration_file(key);
+    const auto file = calibration_path(options_, key);
     keep_earlier(file, key);
     measure_suite(start);
     std::vector<CopySample> copies = time_copies();

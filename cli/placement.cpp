@@ -79,6 +79,22 @@ std::string calibration_key(const Machine& machine, int threads) {
                                  fmt::format("sparse-run {}, oneDNN {}", version(), onednn_version()));
 }
 
+std::filesystem::path calibration_path(const Options& options, const std::string& key) {
+  if (options.cache_dir == "none") return {};
+  if (options.cache_dir.empty()) return calibration_file(key);
+  return std::filesystem::path(options.cache_dir) / calibration_name(key);
+}
+
+std::optional<Calibration> usable_calibration(const Options& options, const std::string& key, const Notice& notice) {
+  try {
+    return load_calibration(calibration_path(options, key), key);
+  } catch (const Error& error) {
+    if (options.strict) throw;
+    if (notice) notice(fmt::format("{}; going on with estimates", error.what()));
+    return std::nullopt;
+  }
+}
+
 std::shared_ptr<PlacementPlanner> make_planner(const Options& options, const Machine& machine, int threads,
                                                const std::string& model_hash, const Notice& notice) {
   PlannerOptions planner;
@@ -102,7 +118,7 @@ std::shared_ptr<PlacementPlanner> make_planner(const Options& options, const Mac
   // Measurements are those of this machine's CPU; a topology file may describe another.
   if (options.topology.empty()) {
     const std::string key = calibration_key(machine, threads);
-    planner.calibration = load_calibration(calibration_file(key), key);
+    planner.calibration = usable_calibration(options, key, notice);
   }
   return std::make_shared<PlacementPlanner>(std::move(planner));
 }
@@ -125,7 +141,7 @@ std::string list_topology(const Options& options, const Machine& machine) {
   }
   if (!options.topology.empty()) return text;
   const std::string key = calibration_key(machine, computing_threads(options, machine));
-  const auto calibration = load_calibration(calibration_file(key), key);
+  const auto calibration = usable_calibration(options, key, {});
   if (calibration) {
     return text + fmt::format("calibrated: {} layers measured\n", calibration->samples().size());
   }

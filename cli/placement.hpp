@@ -1,8 +1,10 @@
 // From options to a planner, and the answers that need a topology but no run.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +25,12 @@ int computing_threads(const Options& options, const Machine& machine);
 
 /// What calibrations of this program on this machine are stored under.
 std::string calibration_key(const Machine& machine, int threads);
+
+/// Where the calibration is kept: in --cache-dir, or the user's cache folder; empty when nothing is to be kept.
+std::filesystem::path calibration_path(const Options& options, const std::string& key);
+
+/// The stored calibration; nullopt when there is none. A damaged one is a notice, and with --strict Error(usage).
+std::optional<Calibration> usable_calibration(const Options& options, const std::string& key, const Notice& notice);
 
 /// Error(usage) for a policy, pin, plan file, calibration or topology that is none.
 std::shared_ptr<PlacementPlanner> make_planner(const Options& options, const Machine& machine, int threads,

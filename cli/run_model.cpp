@@ -47,7 +47,8 @@ class ModelRun {
   explicit ModelRun(const Options& options)
       : options_(options), quiet_stdout_(options.json == "-"), memory_limit_(cpu_memory_limit(options)) {
     run_options_.cancelled = &interruption_flag();
-    if (!options.trace.empty()) run_options_.trace = &trace_.emplace();
+    const bool runs = options.simulate.empty();  // a simulation writes a trace of its own
+    if (!options.trace.empty() && runs) run_options_.trace = &trace_.emplace();
   }
 
   void execute() {

@@ -140,6 +140,10 @@ std::string calibration_machine_key(const Machine& machine, int threads, const s
                      fmt::join(caches, " "), fmt::join(machine.isa, " "), versions);
 }
 
+std::string calibration_name(const std::string& machine_key) {
+  return "calibration-" + text_hash(machine_key) + ".json";
+}
+
 std::filesystem::path calibration_file(const std::string& machine_key) {
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
@@ -151,7 +155,7 @@ std::filesystem::path calibration_file(const std::string& machine_key) {
   } else {
     return {};
   }
-  return folder / "sparse-run" / ("calibration-" + text_hash(machine_key) + ".json");
+  return folder / "sparse-run" / calibration_name(machine_key);
 }
 
 std::optional<Calibration> load_calibration(const std::filesystem::path& file, const std::string& machine_key) {

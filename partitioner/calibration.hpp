@@ -70,6 +70,9 @@ class Calibration {
 /// What measurements are keyed by: CPU, caches, instruction sets, threads, and the version of program and libraries.
 std::string calibration_machine_key(const Machine& machine, int threads, const std::string& versions);
 
+/// "calibration-0123456789abcdef.json"
+std::string calibration_name(const std::string& machine_key);
+
 /// The file for that key: $XDG_CACHE_HOME or ~/.cache, sparse-run/calibration-HASH.json; empty when neither is set.
 std::filesystem::path calibration_file(const std::string& machine_key);
 
