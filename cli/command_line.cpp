@@ -11,6 +11,7 @@
 
 #include "base/error.hpp"
 #include "cli/calibration_run.hpp"
+#include "cli/devices.hpp"
 #include "cli/doctor.hpp"
 #include "cli/interruption.hpp"
 #include "cli/listings.hpp"
@@ -46,7 +47,7 @@ void execute(const Options& options) {
   answer(options.calibrate, [&] { return calibrate(options); });
   answer(options.list_operators, list_operators);
   answer(options.list_passes, list_passes);
-  answer(options.doctor, [] { return doctor_text(discover_machine()); });
+  answer(options.doctor, [&] { return doctor_text(discover_machine(), cache_folder(options)); });
   if (options.model.empty()) {
     if (!options.topology_out.empty()) {
       const Machine machine = discover_machine();

@@ -44,11 +44,13 @@ std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const 
   cpu_options.columns = options.columns == "off"      ? cpu::ColumnMode::off
                         : options.columns == "layers" ? cpu::ColumnMode::layers
                                                       : cpu::ColumnMode::automatic;
-  if (options.cache_dir != "none") {
-    cpu_options.cache_folder =
-        options.cache_dir.empty() ? cpu::default_cache_folder() : std::filesystem::path(options.cache_dir);
-  }
+  cpu_options.cache_folder = cache_folder(options);
   return {cpu::make_cpu_device(machine, cpu_options)};
+}
+
+std::filesystem::path cache_folder(const Options& options) {
+  if (options.cache_dir == "none") return {};
+  return options.cache_dir.empty() ? cpu::default_cache_folder() : std::filesystem::path(options.cache_dir);
 }
 
 std::uint64_t cpu_memory_limit(const Options& options) {

@@ -1,6 +1,7 @@
 // The devices of --devices, opened; and memory limits for them.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <vector>
 
@@ -16,6 +17,9 @@ namespace sparse_run::cli {
 /// for a name that is no device.
 std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const Machine& machine,
                                                   const Topology* topology);
+
+/// Where timings of kernels are kept: --cache-dir, else the user's cache folder; empty: nowhere.
+std::filesystem::path cache_folder(const Options& options);
 
 /// Bytes the CPU may use: --memory-limit, else 80% of what is available.
 std::uint64_t cpu_memory_limit(const Options& options);

@@ -157,6 +157,23 @@ void check_frequency(Findings& findings) {
                 "for steady times: cpupower frequency-set -g performance, as root");
 }
 
+/// The folder, or the nearest one above it that exists, has to let files be made.
+void check_cache(const std::filesystem::path& folder, Findings& findings) {
+  if (folder.empty()) {
+    findings.note("kernel timings", "not kept", "name a folder with --cache-dir, or set HOME: starts become shorter");
+    return;
+  }
+  std::error_code error;
+  std::filesystem::path existing = std::filesystem::absolute(folder, error);
+  while (!std::filesystem::exists(existing, error) && existing.has_relative_path()) existing = existing.parent_path();
+  if (std::filesystem::is_directory(existing, error) && ::access(existing.c_str(), W_OK | X_OK) == 0) {
+    findings.ok("kernel timings", "kept in " + folder.string());
+  } else {
+    findings.fix("kernel timings", existing.string() + " cannot be written",
+                 "name another folder with --cache-dir: kernels are timed again at every start");
+  }
+}
+
 void check_build(Findings& findings) {
   if (build_type() == "Debug") {
     findings.fix("build", "Debug", "build with cmake --preset release: this one is many times slower");
@@ -213,7 +230,7 @@ void check_ranks(const Machine& machine, Findings& findings) {
 
 }  // namespace
 
-std::string doctor_text(const Machine& machine) {
+std::string doctor_text(const Machine& machine, const std::filesystem::path& cache_folder) {
   Findings findings;
   check_isa(machine, findings);
   check_caches(machine, findings);
@@ -223,6 +240,7 @@ std::string doctor_text(const Machine& machine) {
   check_binding(machine, findings);
   check_load(machine, findings);
   check_frequency(findings);
+  check_cache(cache_folder, findings);
   check_build(findings);
   check_ranks(machine, findings);
   return findings.take();

@@ -9,15 +9,14 @@
 
 namespace sparse_run::cli {
 
-/// What zeros do for a layer on this device, by an estimate from their share and pattern.
+/// What zeros do for a layer on this machine.
 struct SparsityVerdict {
   bool pays = false;
   std::string reason;
 };
 
-/// `weight_type` is that of the stored weight. The thresholds are those of f32 and int8 kernels against dense ones on
-/// the same CPU; they are no measurement of this model.
-SparsityVerdict judge_sparsity(const Sparsity& sparsity, DType weight_type);
+/// `from` is the share of zeros from which sparse kernels win, as measured for a matrix of the weight's shape.
+SparsityVerdict judge_sparsity(const Sparsity& sparsity, double from);
 
 /// Text, or JSON with the same content. Constants are folded first, so that weights behind casts and reshapes show.
 std::string inspect_text(const Model& model, const std::string& file, Evaluator& evaluator);

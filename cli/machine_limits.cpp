@@ -1,92 +1,52 @@
-// Two small loops on every thread: one that only computes, one that only reads.
+// Working sets that fit each cache, read by every thread.
 #include "cli/machine_limits.hpp"
 
-#include <algorithm>
-#include <cstdint>
-#include <latch>
-#include <thread>
-#include <vector>
+#include <fmt/format.h>
 
-#include "base/clock.hpp"
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "cpu/isa.hpp"
+#include "cpu/rates/rates.hpp"
 
 namespace sparse_run::cli {
 
 namespace {
 
-// Enough independent chains to hide the latency of a multiply-add on two ports, in vectors of the widest kind;
-// compilers split them where the machine has narrower ones.
-typedef float Lanes __attribute__((vector_size(64)));
-constexpr int kChains = 12;
-constexpr int kLanes = 16;
-
-__attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default"))) float multiply_add(int rounds) {
-  Lanes sums[kChains];
-  for (int c = 0; c < kChains; ++c) sums[c] = Lanes{} + static_cast<float>(c);
-  Lanes factor = Lanes{} + 0.999f;
-  for (int i = 0; i < rounds; ++i) {
-    for (int c = 0; c < kChains; ++c) sums[c] = sums[c] * factor + factor;
-  }
-  float total = 0;
-  for (int c = 0; c < kChains; ++c) total += sums[c][0];
-  return total;
-}
-
-__attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default"))) float read_all(const float* data,
-                                                                                                std::size_t count) {
-  Lanes sums[4] = {};
-  for (std::size_t i = 0; i + 4 * kLanes <= count; i += 4 * kLanes) {
-    for (int c = 0; c < 4; ++c) {
-      Lanes lanes;
-      __builtin_memcpy(&lanes, data + i + static_cast<std::size_t>(c) * kLanes, sizeof lanes);
-      sums[c] += lanes;
-    }
-  }
-  return (sums[0] + sums[1] + sums[2] + sums[3])[0];
-}
-
-/// Seconds that `body(thread)` takes when all threads start together.
-template <class Body>
-double timed(int threads, Body&& body) {
-  std::latch ready(threads);
-  std::vector<double> seconds(static_cast<std::size_t>(threads));
-  const auto run = [&](int thread) {
-    ready.arrive_and_wait();
-    const auto start = Clock::now();
-    body(thread);
-    seconds[static_cast<std::size_t>(thread)] = seconds_since(start);
-  };
-  std::vector<std::thread> others;
-  for (int i = 1; i < threads; ++i) others.emplace_back(run, i);
-  run(0);
-  for (std::thread& other : others) other.join();
-  return *std::max_element(seconds.begin(), seconds.end());
-}
+constexpr double kSecondsEach = 0.05;
+constexpr std::size_t kLargestCacheSet = std::size_t{32} << 20;
+/// Of all threads together.
+constexpr std::size_t kMemorySet = std::size_t{256} << 20;
 
 }  // namespace
 
-MachineLimits measure_machine_limits(int threads) {
+const BandwidthLimit& MachineLimits::feeding(double bytes) const {
+  require(!bandwidth.empty(), "limits were not measured");
+  for (const BandwidthLimit& limit : bandwidth) {
+    if (limit.bytes == 0 || bytes <= static_cast<double>(limit.bytes)) return limit;
+  }
+  return bandwidth.back();
+}
+
+MachineLimits measure_machine_limits(const Machine& machine, int threads) {
   MachineLimits limits;
   limits.threads = std::clamp(threads, 1, 256);
-  std::vector<float> kept(static_cast<std::size_t>(limits.threads));
-  const auto keep = [&](int thread, float value) { kept[static_cast<std::size_t>(thread)] = value; };
-
-  constexpr int kRounds = 4'000'000;
-  for (int attempt = 0; attempt < 3; ++attempt) {
-    const double seconds = timed(limits.threads, [&](int thread) { keep(thread, multiply_add(kRounds / 3)); });
-    limits.gflops = std::max(limits.gflops, 2.0 * kRounds / 3 * kChains * kLanes * limits.threads / seconds / 1e9);
+  const auto count = static_cast<std::size_t>(limits.threads);
+  limits.isa = to_string(cpu::active_isa());
+  limits.gflops = cpu::measure_fma_gflops(cpu::active_isa(), limits.threads, kSecondsEach);
+  std::size_t inside = 0;
+  for (const CacheLevel& cache : machine.caches) {
+    const auto sharing = static_cast<std::size_t>(std::max(1, cache.sharing_cores));
+    const std::size_t all = cache.bytes * std::max<std::size_t>(1, (count + sharing - 1) / sharing);
+    // Half of it, so that it is this cache that is measured; clear of the one inside. An outermost cache may be shared
+    // with strangers: not more than a part of a large one.
+    const std::size_t set = std::min(std::max(all / 2, std::min(2 * inside, all)), kLargestCacheSet);
+    inside = all;
+    limits.bandwidth.push_back(
+        {fmt::format("L{}", cache.level), 2 * set, cpu::measure_read_gbps(set / count, limits.threads, kSecondsEach)});
   }
-  const std::size_t floats = (std::size_t{96} << 20) / sizeof(float) / static_cast<std::size_t>(limits.threads);
-  std::vector<std::vector<float>> buffers(static_cast<std::size_t>(limits.threads));
-  timed(limits.threads, [&](int thread) { buffers[static_cast<std::size_t>(thread)].assign(floats, 1.0f); });
-  for (int attempt = 0; attempt < 3; ++attempt) {
-    const double seconds = timed(limits.threads, [&](int thread) {
-      keep(thread, read_all(buffers[static_cast<std::size_t>(thread)].data(), floats));
-    });
-    const double bytes = static_cast<double>(floats) * sizeof(float) * limits.threads;
-    limits.gigabytes_per_s = std::max(limits.gigabytes_per_s, bytes / seconds / 1e9);
-  }
-  volatile float sink = kept.front();
-  static_cast<void>(sink);
+  limits.bandwidth.push_back(
+      {"memory", 0, cpu::measure_read_gbps(kMemorySet / count, limits.threads, 2 * kSecondsEach)});
   return limits;
 }
 

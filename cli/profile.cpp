@@ -26,12 +26,9 @@ double median(std::vector<double> samples) {
 
 std::string percent(double share) { return fmt::format("{:.1f}%", 100 * share); }
 
-/// "12.3 (45%)": a rate and its share of the machine's; "-" when nothing is counted.
-std::string rate(double amount, double ms, double limit) {
-  if (amount <= 0 || ms <= 0) return "-";
-  const double per_second = amount / ms * 1e-6;  // giga per second
-  if (limit <= 0) return fmt::format("{:.1f}", per_second);
-  return fmt::format("{:.1f} ({:.0f}%)", per_second, 100 * per_second / limit);
+/// Amount per time in units of 1e9 per second; "-" when nothing is counted.
+std::string rate(double amount, double ms) {
+  return amount <= 0 || ms <= 0 ? "-" : fmt::format("{:.1f}", amount / ms * 1e-6);
 }
 
 }  // namespace
@@ -73,6 +70,28 @@ Profile profile_request(Session& session, std::span<const Value> request, const 
   return profile;
 }
 
+Roofline roofline_of(const LayerReport& layer, double all_weight_bytes, const MachineLimits& limits) {
+  const double activations = layer.bytes - layer.weight_bytes;
+  const auto milliseconds = [](double bytes, const BandwidthLimit& from) {
+    return from.gigabytes_per_s <= 0 ? 0 : bytes / from.gigabytes_per_s * 1e-6;
+  };
+  const BandwidthLimit& activation_feed = limits.feeding(activations);
+  const BandwidthLimit& weight_feed = limits.feeding(all_weight_bytes);
+  const double activation_ms = milliseconds(activations, activation_feed);
+  const double weight_ms = milliseconds(layer.weight_bytes, weight_feed);
+  const double arithmetic = limits.gflops <= 0 ? 0 : layer.flops / limits.gflops * 1e-6;
+  if (arithmetic >= activation_ms + weight_ms) return {arithmetic, "arithmetic"};
+  return {activation_ms + weight_ms, activation_ms >= weight_ms ? activation_feed.name : weight_feed.name};
+}
+
+double all_weight_bytes(const CompileReport& compiled) {
+  double bytes = 0;
+  for (const auto& partition : compiled.layers) {
+    for (const LayerReport& layer : partition) bytes += layer.weight_bytes;
+  }
+  return bytes;
+}
+
 std::string profile_text(const CompileReport& compiled, const Profile& profile, const MachineLimits& limits) {
   std::string text = fmt::format("profile of {}: {} ms per request, median of {} runs\n", compiled.signature,
                                  format_milliseconds(profile.total_ms), profile.runs);
@@ -81,22 +100,34 @@ std::string profile_text(const CompileReport& compiled, const Profile& profile, 
     partitions.add({std::to_string(p), compiled.plan.partitions[p].device, std::to_string(compiled.layers[p].size()),
                     format_milliseconds(profile.partition_ms[p]), percent(profile.partition_ms[p] / profile.total_ms)});
   }
-  TextTable layers({"layer", "op", "output", "kernel", "zeros", "ms", "share", "GFLOP/s", "GB/s"}, "llllrrrrr");
+  TextTable layers(
+      {"layer", "op", "output", "kernel", "zeros", "ms", "share", "GFLOP/s", "executed", "GB/s", "limit", "reached"},
+      "llllrrrrrrlr");
+  const double weight_bytes = all_weight_bytes(compiled);
   for (std::size_t p = 0; p < compiled.layers.size() && p < profile.layer_ms.size(); ++p) {
     for (std::size_t i = 0; i < compiled.layers[p].size(); ++i) {
       const LayerReport& layer = compiled.layers[p][i];
       const double ms = profile.layer_ms[p][i];
+      const Roofline roofline = roofline_of(layer, weight_bytes, limits);
       layers.add({layer.name, layer.op, layer.shape, layer.kernel, layer.zeros > 0 ? percent(layer.zeros) : "-",
-                  format_milliseconds(ms), percent(ms / profile.total_ms), rate(layer.flops, ms, limits.gflops),
-                  rate(layer.bytes, ms, limits.gigabytes_per_s)});
+                  format_milliseconds(ms), percent(ms / profile.total_ms), rate(layer.flops, ms),
+                  layer.executed_flops > layer.flops ? rate(layer.executed_flops, ms) : "-", rate(layer.bytes, ms),
+                  roofline.ms > 0 ? roofline.bound : "-",
+                  roofline.ms > 0 && ms > 0 ? fmt::format("{:.0f}%", 100 * roofline.ms / ms) : "-"});
     }
   }
   text += partitions.text() + '\n' + layers.text();
   text += fmt::format(
-      "\nrates are on non-zeros, in brackets against this machine: {:.0f} GFLOP/s, {:.1f} GB/s with {} "
-      "threads, just measured; a cache can be faster than memory\n",
-      limits.gflops, limits.gigabytes_per_s, limits.threads);
-  return text;
+      "\nGFLOP/s are on non-zero weights, 'executed' what the kernel does where that is more; 'limit' is what bounds "
+      "the "
+      "layer at best, 'reached' how much of that it gets\nthis machine, just measured with {} thread{}: {:.0f} GFLOP/s "
+      "in "
+      "f32 with {}",
+      limits.threads, limits.threads == 1 ? "" : "s", limits.gflops, limits.isa);
+  for (const BandwidthLimit& limit : limits.bandwidth) {
+    text += fmt::format(", {} {:.0f} GB/s", limit.name, limit.gigabytes_per_s);
+  }
+  return text + '\n';
 }
 
 }  // namespace sparse_run::cli

@@ -21,7 +21,16 @@ struct Profile {
 Profile profile_request(Session& session, std::span<const Value> request, const CompileReport& compiled,
                         const RunOptions& run_options);
 
-/// Tables of partitions and layers; rates are against `limits`.
+/// The least time a layer can take: its arithmetic on non-zero weights, or its traffic. Activations come from where
+/// those of the layer fit, weights from where those of the whole request do: all are used once per request.
+struct Roofline {
+  double ms = 0;
+  std::string bound;  ///< "arithmetic", "L2", "memory"
+};
+Roofline roofline_of(const LayerReport& layer, double all_weight_bytes, const MachineLimits& limits);
+double all_weight_bytes(const CompileReport& compiled);
+
+/// Tables of partitions and layers, against `limits`.
 std::string profile_text(const CompileReport& compiled, const Profile& profile, const MachineLimits& limits);
 
 }  // namespace sparse_run::cli

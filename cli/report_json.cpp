@@ -85,7 +85,17 @@ Json plan_json(const CompileReport& compiled, const std::optional<Profile>& prof
           {"partitions", std::move(partitions)}};
 }
 
-Json layers_json(const CompileReport& compiled, const std::optional<Profile>& profile) {
+Json candidates_json(const LayerReport& layer) {
+  Json candidates = Json::array();
+  for (const KernelCandidate& candidate : layer.candidates) {
+    candidates.push_back(
+        {{"kernel", candidate.kernel}, {"ms", 1e3 * candidate.seconds}, {"timed", candidate.timed}});
+  }
+  return candidates;
+}
+
+Json layers_json(const CompileReport& compiled, const std::optional<Profile>& profile,
+                 const std::optional<MachineLimits>& limits) {
   Json layers = Json::array();
   for (std::size_t p = 0; p < compiled.layers.size(); ++p) {
     for (std::size_t i = 0; i < compiled.layers[p].size(); ++i) {
@@ -101,8 +111,17 @@ Json layers_json(const CompileReport& compiled, const std::optional<Profile>& pr
                         {"partition", p},
                         {"shape", layer.shape},
                         {"flops", layer.flops},
+                        {"executed_flops", layer.executed_flops},
                         {"bytes", layer.bytes},
-                        {"refusals", layer.refusals}});
+                        {"refusals", layer.refusals},
+                        {"choice", layer.choice},
+                        {"candidates", candidates_json(layer)},
+                        {"sparse_from", layer.sparse_from < 0 ? Json() : Json(layer.sparse_from)}});
+      if (limits) {
+        const Roofline roofline = roofline_of(layer, all_weight_bytes(compiled), *limits);
+        layers.back()["limit"] = roofline.bound;
+        layers.back()["limit_ms"] = roofline.ms;
+      }
     }
   }
   return layers;
@@ -152,12 +171,16 @@ std::string report_json(const RunReport& report) {
     json["weight_bytes"] = report.compiled->weight_bytes;
     json["passes"] = passes_json(report.load_passes, report.compiled->passes);
     json["plan"] = plan_json(*report.compiled, report.profile);
-    json["layers"] = layers_json(*report.compiled, report.profile);
+    json["layers"] = layers_json(*report.compiled, report.profile, report.limits);
   }
   if (report.limits) {
+    Json bandwidth = Json::object();
+    for (const BandwidthLimit& limit : report.limits->bandwidth) bandwidth[limit.name] = limit.gigabytes_per_s;
     json["machine_limits"] = {{"threads", report.limits->threads},
+                              {"isa", report.limits->isa},
                               {"gflops", report.limits->gflops},
-                              {"gigabytes_per_s", report.limits->gigabytes_per_s}};
+                              {"gigabytes_per_s", report.limits->bandwidth.back().gigabytes_per_s},
+                              {"bandwidth", std::move(bandwidth)}};
   }
   if (!report.comparisons.empty()) {
     json["comparisons"] = Json::array();

@@ -336,7 +336,7 @@ class ModelRun {
     report_.profile =
         in_model([&] { return profile_request(*session_, inputs_.first_request(), *report_.compiled, run_options_); });
     if (!options_.profile) return;
-    report_.limits = measure_machine_limits(report_.threads);
+    report_.limits = measure_machine_limits(report_.machine, report_.threads);
     print(profile_text(*report_.compiled, *report_.profile, *report_.limits));
   }
 

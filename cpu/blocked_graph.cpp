@@ -71,7 +71,7 @@ class Blocking {
 
   /// Is a sparse kernel expected to beat the blocked one?
   static bool prefers_sparse(const NodeView& view) {
-    return 1 - view.zeros(1) < kSparseEfficiency / kBlockedEfficiency;
+    return 1 - view.zeros(1) < kSparseConvolutionEfficiency / kBlockedEfficiency;
   }
 
   enum class Pin { none, plain, blocked };

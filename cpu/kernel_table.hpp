@@ -18,6 +18,8 @@ class Verdict {
  public:
   static Verdict accept() { return Verdict(std::nullopt); }
   static Verdict reject(std::string reason) { return Verdict(std::move(reason)); }
+  /// Rejects a node of the kind that other kernels are for: nothing a person would want to read about.
+  static Verdict pass_over() { return Verdict(std::string()); }
   bool accepted() const noexcept { return !reason_; }
   const std::string& reason() const { return *reason_; }
 
@@ -71,6 +73,7 @@ void register_sparse_matmul_kernels(KernelTable& table);  ///< called by the for
 void register_sparse_rows_product_kernels(KernelTable& table);  ///< called by the former: few rows
 void register_sparse_left_product_kernels(KernelTable& table);  ///< called by the former
 void register_blocked_matmul_kernels(KernelTable& table);  ///< called by the former: weights packed once
+void register_sparse_left_kernels(KernelTable& table);    ///< called by sparse products
 void register_attention_kernels(KernelTable& table);
 void register_channel_kernels(KernelTable& table);  ///< operands whose tokens are lanes
 void register_elementwise_kernels(KernelTable& table);

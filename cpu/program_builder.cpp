@@ -32,7 +32,9 @@ class CopyStep final : public Step {
 };
 
 double bytes_of(const Type& type) {
-  return type.is_concrete() ? static_cast<double>(element_count(*type.shape)) * static_cast<double>(element_size(type.dtype)) : 0;
+  return type.is_concrete()
+             ? static_cast<double>(element_count(*type.shape)) * static_cast<double>(element_size(type.dtype))
+             : 0;
 }
 
 }  // namespace
@@ -125,9 +127,8 @@ class Program::Builder {
   }
 
   bool holds_output(const Group& group) const {
-    return std::any_of(group.members.begin(), group.members.end(), [&](int member) {
-      return is_output_.contains(values_[static_cast<std::size_t>(member)]);
-    });
+    return std::any_of(group.members.begin(), group.members.end(),
+                       [&](int member) { return is_output_.contains(values_[static_cast<std::size_t>(member)]); });
   }
 
   /// Puts `result` into the group of `operand`, when that memory may hold it.
@@ -175,11 +176,11 @@ class Program::Builder {
         continue;
       }
       const auto pin = options_.kernels.find(partition_.nodes[i]);
-      with_context([&] { return view.node().describe(); },
-                   [&] {
-                     choices_.push_back(
-                         selector.choose(view, pin == options_.kernels.end() ? std::string_view() : pin->second));
-                   });
+      with_context(
+          [&] { return view.node().describe(); },
+          [&] {
+            choices_.push_back(selector.choose(view, pin == options_.kernels.end() ? std::string_view() : pin->second));
+          });
       view.forget_matrices();
       discard_packed(i);
     }
@@ -308,6 +309,7 @@ class Program::Builder {
     LayerReport layer = report(node, view, std::move(choice), step.weight_bytes() != 0);
     layer.executed_flops = step.flops();
     layer.bytes += static_cast<double>(step.weight_bytes());
+    layer.weight_bytes += static_cast<double>(step.weight_bytes());
     layer.flops = step.skips_zeros() ? layer.executed_flops : layer.executed_flops * (1 - layer.zeros);
     return layer;
   }
@@ -328,6 +330,7 @@ class Program::Builder {
       const bool matrix = view.weight(i) != nullptr && view.weight(i)->shape().size() >= 2;
       if (matrix && packed) continue;  // counted as what it is packed to
       layer.bytes += bytes_of(view.input_type(i));
+      if (view.constant(i) != nullptr) layer.weight_bytes += bytes_of(view.input_type(i));
     }
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
       if (!view.has_output(i)) continue;

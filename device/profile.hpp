@@ -25,6 +25,7 @@ struct LayerReport {
   double flops = 0;           ///< multiplications and additions that non-zero weights need
   double executed_flops = 0;  ///< what the kernel does: more where it multiplies by zeros
   double bytes = 0;           ///< operands read and results written, weights in their packed format included
+  double weight_bytes = 0;    ///< of those, constants
   std::string refusals;       ///< why kernels were refused: "NAME: reason; …". Empty when none was
   std::string choice;         ///< why this kernel: "timed", "timed before", "estimated", "pinned"; empty without rivals
   std::vector<KernelCandidate> candidates;  ///< that competed, the chosen one first

@@ -148,7 +148,7 @@ Estimate estimate_sparse_convolution(const NodeView& view, const Environment& en
   Convolution conv;
   describe_convolution(view, conv);
   Workload work = conv.workload();
-  work.efficiency = kSparseEfficiency;
+  work.efficiency = kSparseConvolutionEfficiency;
   return estimate_sparse(work, environment);
 }
 

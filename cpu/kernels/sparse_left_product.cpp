@@ -26,7 +26,7 @@ struct LeftProduct {
 std::optional<std::string> describe(const NodeView& view, LeftProduct& product) {
   const Node& node = view.node();
   if (!view.all_f32()) return "operands are not all f32";
-  if (view.weight(0) == nullptr) return "the left operand is no constant";
+  if (view.weight(0) == nullptr) return "";
   const Shape& weights = view.input_shape(0);
   const Shape& x = view.input_shape(1);
   if (weights.size() != 2 || x.size() < 2) return "operands are not matrices";

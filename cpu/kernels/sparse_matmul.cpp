@@ -162,6 +162,7 @@ void register_sparse_matmul_kernels(KernelTable& table) {
   table.add("FusedMatMul", sparse, kInternalDomain);
   register_sparse_rows_product_kernels(table);
   register_sparse_left_product_kernels(table);
+  register_sparse_left_kernels(table);
 }
 
 }  // namespace sparse_run::cpu

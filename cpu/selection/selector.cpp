@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
@@ -20,7 +21,9 @@ constexpr std::int64_t kLargestDense = std::int64_t{1} << 26;
 constexpr double kTooShort = 4e-6;
 /// Contenders expected to take this many times longer than the first are not timed: estimates are not that wrong.
 constexpr double kBeyondHope = 4;
-constexpr std::size_t kMostTimed = 8;
+/// Further variants of a kernel whose fastest so far takes this many times as long as the best are not timed.
+constexpr double kFarBehind = 1.6;
+constexpr std::size_t kMostVariants = 8;  // of one kernel
 
 Verdict ask(const KernelEntry& entry, const NodeView& view, const Environment& environment) {
   if (!entry.takes_sparse) {
@@ -88,6 +91,7 @@ std::vector<KernelSelector::Contender> KernelSelector::contenders_of(const NodeV
     const Verdict verdict = ask(entry, view, environment_);
     if (!verdict.accepted()) {
       if (!pinned.empty()) throw_error(ErrorKind::usage, "{} cannot run it: {}", pinned, verdict.reason());
+      if (verdict.reason().empty()) continue;
       if (!refusals.empty()) refusals += "; ";
       refusals += std::string(entry.name) + ": " + verdict.reason();
       continue;
@@ -117,14 +121,26 @@ bool KernelSelector::time(std::vector<Contender>& contenders, const NodeView& vi
   const auto start = Clock::now();
   double best = std::numeric_limits<double>::infinity();
   std::size_t winner = contenders.size();
-  for (std::size_t i = 0; i < std::min(contenders.size(), kMostTimed); ++i) {
+  // The first variant of each kernel before any second one: then the budget may end it at any point.
+  std::vector<std::pair<std::size_t, std::size_t>> order;  // how many of its kernel stand before it, which
+  std::map<const KernelEntry*, std::size_t> seen;
+  for (std::size_t i = 0; i < contenders.size(); ++i) order.emplace_back(seen[contenders[i].entry]++, i);
+  std::ranges::stable_sort(order);
+  std::map<const KernelEntry*, double> fastest;
+  for (const auto& [rank, i] : order) {
     Contender& contender = contenders[i];
-    if (contender.seconds > kBeyondHope * first) break;
+    if (contender.seconds > kBeyondHope * first || rank >= kMostVariants) continue;
+    if (rank > 0 &&
+        (spent_s_ + seconds_since(start) > policy_.budget_s || fastest[contender.entry] > kFarBehind * best)) {
+      continue;
+    }
     Environment environment = environment_;
     environment.variant = contender.variant;
     auto step = contender.entry->build(view, environment);
     const double seconds = trial_.seconds(*step, view, 1.5 * best);
     if (seconds < 0) break;
+    const auto known = fastest.try_emplace(contender.entry, seconds).first;
+    known->second = std::min(known->second, seconds);
     contender.seconds = seconds;
     contender.timed = true;
     if (seconds >= best) continue;

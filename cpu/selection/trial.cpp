@@ -97,8 +97,8 @@ double Trial::seconds(const Step& step, const NodeView& view, double hopeless) {
   for (std::size_t i = 0; i < view.input_count(); ++i) {  // before any is viewed: growing moves the memory
     if (!view.has_input(i) || view.constant(i) != nullptr || view.sparse_constant(i) != nullptr) continue;
     const bool rectified = is_rectified(view, i);
-    fill(rectified ? rectified_values_ : signed_values_,
-         static_cast<std::size_t>(element_count(view.input_shape(i))), rectified);
+    fill(rectified ? rectified_values_ : signed_values_, static_cast<std::size_t>(element_count(view.input_shape(i))),
+         rectified);
   }
   std::vector<Value> values;
   std::vector<int> inputs, outputs;

@@ -15,13 +15,23 @@ constexpr double kFewZeros = 0.05;
 /// A pattern counts as found when it explains this share of what is looked at.
 constexpr double kClear = 0.9;
 constexpr std::int64_t kSampledGroups = 4096;
-/// Sparse constants of more elements are not spread out to look for patterns.
-constexpr std::int64_t kLargestSpread = std::int64_t{1} << 28;
 
 /// One byte per element in row-major order: 1 where it is zero.
 struct ZeroMap {
   Shape shape;
   std::vector<std::uint8_t> zero;
+
+  std::int64_t elements() const { return static_cast<std::int64_t>(zero.size()); }
+  bool is_zero(std::int64_t position) const { return zero[static_cast<std::size_t>(position)] != 0; }
+};
+
+/// Row-major positions of what is not zero, ascending: of a sparse constant, never spread out.
+struct PositionMap {
+  Shape shape;
+  std::vector<std::int64_t> filled;
+
+  std::int64_t elements() const { return element_count(shape); }
+  bool is_zero(std::int64_t position) const { return !std::ranges::binary_search(filled, position); }
 };
 
 ZeroMap zero_map(const Tensor& tensor, double zero_point) {
@@ -59,39 +69,89 @@ struct GroupCounts {
   std::vector<std::int64_t> with;  ///< groups by number of non-zeros
 };
 
-GroupCounts count_groups(const ZeroMap& map, std::size_t axis, std::int64_t size, bool square) {
-  const auto strides = row_major_strides(map.shape);
-  const std::int64_t along = map.shape[axis] / size;  // a shorter last group does not count
-  const std::int64_t second = square ? map.shape[axis + 1] / size : 1;
-  std::int64_t outer = 1;
-  std::int64_t inner = 1;
-  for (std::size_t d = 0; d < axis; ++d) outer *= map.shape[d];
-  for (std::size_t d = axis + (square ? 2 : 1); d < map.shape.size(); ++d) inner *= map.shape[d];
-  GroupCounts counts;
-  counts.with.assign(static_cast<std::size_t>(square ? size * size : size) + 1, 0);
-  const std::int64_t total = outer * along * second * inner;
-  if (total == 0) return counts;
-  const std::int64_t step = std::max<std::int64_t>(1, total / kSampledGroups);
-  for (std::int64_t start = 0; start < total; start += step) {
-    // A place within the step that varies, so that a period of the layout is not sampled at one phase.
-    std::int64_t group = std::min(total - 1, start + (start / step * 2654435761 & 0x7fffffff) % step);
+/// Groups along an axis, and where their elements lie.
+struct Grouping {
+  Grouping(const Shape& shape, std::size_t axis_of, std::int64_t size_of, bool is_square)
+      : axis(axis_of), size(size_of), square(is_square), strides(row_major_strides(shape)) {
+    along = shape[axis] / size;  // a shorter last group does not count
+    second = square ? shape[axis + 1] / size : 1;
+    length = shape[axis];
+    second_length = square ? shape[axis + 1] : 1;
+    for (std::size_t d = 0; d < axis; ++d) outer *= shape[d];
+    for (std::size_t d = axis + (square ? 2 : 1); d < shape.size(); ++d) inner *= shape[d];
+  }
+
+  std::int64_t count() const { return outer * along * second * inner; }
+  /// The group's first element.
+  std::int64_t base(std::int64_t group) const {
     const std::int64_t at_inner = group % inner;
     group /= inner;
     const std::int64_t at_second = group % second;
     group /= second;
     const std::int64_t at_along = group % along;
     const std::int64_t at_outer = group / along;
-    std::int64_t base = at_outer * strides[axis] * map.shape[axis] + at_along * size * strides[axis] + at_inner;
-    if (square) base += at_second * size * strides[axis + 1];
-    std::int64_t kept = 0;
+    std::int64_t position = at_outer * strides[axis] * length + at_along * size * strides[axis] + at_inner;
+    if (square) position += at_second * size * strides[axis + 1];
+    return position;
+  }
+  /// The first element of the group that holds `position`; nullopt in the short group at the end.
+  std::optional<std::int64_t> base_holding(std::int64_t position) const {
+    const std::int64_t at = position / strides[axis] % length;
+    if (at / size >= along) return std::nullopt;
+    std::int64_t first = position - at % size * strides[axis];
+    if (!square) return first;
+    const std::int64_t at_second = position / strides[axis + 1] % second_length;
+    if (at_second / size >= second) return std::nullopt;
+    return first - at_second % size * strides[axis + 1];
+  }
+  template <class Map>
+  std::int64_t kept(const Map& map, std::int64_t first) const {
+    std::int64_t filled = 0;
     for (std::int64_t i = 0; i < size; ++i) {
       for (std::int64_t j = 0; j < (square ? size : 1); ++j) {
-        const std::int64_t offset = i * strides[axis] + (square ? j * strides[axis + 1] : 0);
-        kept += 1 - map.zero[static_cast<std::size_t>(base + offset)];
+        filled += map.is_zero(first + i * strides[axis] + (square ? j * strides[axis + 1] : 0)) ? 0 : 1;
       }
     }
+    return filled;
+  }
+
+  std::size_t axis;
+  std::int64_t size;
+  bool square;
+  std::vector<std::int64_t> strides;
+  std::int64_t along = 0, second = 1, length = 0, second_length = 1, outer = 1, inner = 1;
+};
+
+template <class Map>
+GroupCounts count_groups(const Map& map, std::size_t axis, std::int64_t size, bool square) {
+  const Grouping grouping(map.shape, axis, size, square);
+  GroupCounts counts;
+  counts.with.assign(static_cast<std::size_t>(square ? size * size : size) + 1, 0);
+  const std::int64_t total = grouping.count();
+  if (total == 0) return counts;
+  const std::int64_t step = std::max<std::int64_t>(1, total / kSampledGroups);
+  for (std::int64_t start = 0; start < total; start += step) {
+    // A place within the step that varies, so that a period of the layout is not sampled at one phase.
+    const std::int64_t group = std::min(total - 1, start + (start / step * 2654435761 & 0x7fffffff) % step);
     ++counts.groups;
-    ++counts.with[static_cast<std::size_t>(kept)];
+    ++counts.with[static_cast<std::size_t>(grouping.kept(map, grouping.base(group)))];
+  }
+  return counts;
+}
+
+/// Of what is filled in a very sparse map an even sample would see nothing: groups around a sample of it are added.
+GroupCounts count_filled_groups(const ZeroMap& map, std::size_t axis, std::int64_t size, bool square) {
+  return count_groups(map, axis, size, square);
+}
+GroupCounts count_filled_groups(const PositionMap& map, std::size_t axis, std::int64_t size, bool square) {
+  GroupCounts counts = count_groups(map, axis, size, square);
+  const Grouping grouping(map.shape, axis, size, square);
+  const std::size_t step = std::max<std::size_t>(1, map.filled.size() / static_cast<std::size_t>(kSampledGroups));
+  for (std::size_t i = 0; i < map.filled.size(); i += step) {
+    const auto first = grouping.base_holding(map.filled[i]);
+    if (!first) continue;
+    ++counts.groups;
+    ++counts.with[static_cast<std::size_t>(grouping.kept(map, *first))];
   }
   return counts;
 }
@@ -113,7 +173,17 @@ bool zero_slices(const ZeroMap& map, std::size_t axis, std::int64_t zeros) {
   return static_cast<double>(in_slices) >= kClear * static_cast<double>(zeros);
 }
 
-bool find_channels(const ZeroMap& map, Sparsity& found) {
+bool zero_slices(const PositionMap& map, std::size_t axis, std::int64_t zeros) {
+  const std::int64_t inner = row_major_strides(map.shape)[axis];
+  const std::int64_t along = map.shape[axis];
+  std::vector<bool> used(static_cast<std::size_t>(along));
+  for (const std::int64_t position : map.filled) used[static_cast<std::size_t>(position / inner % along)] = true;
+  const auto empty = static_cast<double>(std::count(used.begin(), used.end(), false));
+  return empty * static_cast<double>(map.elements() / along) >= kClear * static_cast<double>(zeros);
+}
+
+template <class Map>
+bool find_channels(const Map& map, Sparsity& found) {
   for (std::size_t axis = 0; axis < std::min<std::size_t>(2, map.shape.size()); ++axis) {
     if (map.shape[axis] < 2 || !zero_slices(map, axis, found.zeros)) continue;
     found.pattern = Sparsity::Pattern::channels;
@@ -123,7 +193,8 @@ bool find_channels(const ZeroMap& map, Sparsity& found) {
   return false;
 }
 
-bool find_n_of_m(const ZeroMap& map, Sparsity& found) {
+template <class Map>
+bool find_n_of_m(const Map& map, Sparsity& found) {
   for (const std::int64_t m : {4, 8, 16}) {
     for (std::size_t axis = 0; axis < map.shape.size(); ++axis) {
       if (map.shape[axis] % m != 0) continue;
@@ -147,7 +218,8 @@ bool find_n_of_m(const ZeroMap& map, Sparsity& found) {
 }
 
 /// Blocks are there when groups that are not all zero are nearly full, and nearly all zeros are in the others.
-bool find_blocks(const ZeroMap& map, Sparsity& found) {
+template <class Map>
+bool find_blocks(const Map& map, Sparsity& found) {
   struct Candidate {
     std::int64_t size;
     bool square;
@@ -159,7 +231,7 @@ bool find_blocks(const ZeroMap& map, Sparsity& found) {
     for (std::size_t axis = 0; axis < (candidate.square ? std::size_t{1} : map.shape.size()); ++axis) {
       if (candidate.square && map.shape.size() < 2) continue;
       if (map.shape[axis] < candidate.size || (candidate.square && map.shape[axis + 1] < candidate.size)) continue;
-      const GroupCounts counts = count_groups(map, axis, candidate.size, candidate.square);
+      const GroupCounts counts = count_filled_groups(map, axis, candidate.size, candidate.square);
       std::int64_t kept = 0;
       for (std::size_t n = 0; n < counts.with.size(); ++n) kept += static_cast<std::int64_t>(n) * counts.with[n];
       const auto room = static_cast<std::int64_t>(counts.with.size() - 1);
@@ -178,10 +250,14 @@ bool find_blocks(const ZeroMap& map, Sparsity& found) {
   return false;
 }
 
-Sparsity analyse(const ZeroMap& map) {
+std::int64_t zeros_of(const ZeroMap& map) { return count_zeros(map.zero); }
+std::int64_t zeros_of(const PositionMap& map) { return map.elements() - static_cast<std::int64_t>(map.filled.size()); }
+
+template <class Map>
+Sparsity analyse(const Map& map) {
   Sparsity found;
-  found.elements = static_cast<std::int64_t>(map.zero.size());
-  found.zeros = count_zeros(map.zero);
+  found.elements = map.elements();
+  found.zeros = zeros_of(map);
   if (found.share() < kFewZeros || map.shape.empty()) return found;
   if (!find_channels(map, found) && !find_n_of_m(map, found) && !find_blocks(map, found)) {
     found.pattern = Sparsity::Pattern::unstructured;
@@ -189,18 +265,20 @@ Sparsity analyse(const ZeroMap& map) {
   return found;
 }
 
-ZeroMap zero_map(const SparseTensor& sparse) {
-  ZeroMap map{sparse.shape, std::vector<std::uint8_t>(static_cast<std::size_t>(element_count(sparse.shape)), 1)};
+PositionMap position_map(const SparseTensor& sparse) {
+  PositionMap map{sparse.shape, {}};
   const ZeroMap stored = zero_map(sparse.values, 0);
   const auto strides = row_major_strides(sparse.shape);
   const auto indices = sparse.indices.data<std::int64_t>();
-  const std::size_t rank = sparse.indices.rank() == 2 ? sparse.shape.size() : 1;
+  const std::size_t rank = sparse.shape.size();
+  map.filled.reserve(stored.zero.size());
   for (std::size_t i = 0; i < stored.zero.size(); ++i) {
+    if (stored.zero[i] != 0) continue;
     std::int64_t position = sparse.indices.rank() == 2 ? 0 : indices[i];
     if (sparse.indices.rank() == 2) {
       for (std::size_t d = 0; d < rank; ++d) position += indices[i * rank + d] * strides[d];
     }
-    map.zero[static_cast<std::size_t>(position)] = stored.zero[i];
+    map.filled.push_back(position);
   }
   return map;
 }
@@ -338,15 +416,7 @@ std::string Sparsity::describe() const {
 
 Sparsity sparsity_of(const Tensor& tensor, double zero_point) { return analyse(zero_map(tensor, zero_point)); }
 
-Sparsity sparsity_of(const SparseTensor& tensor) {
-  if (element_count(tensor.shape) <= kLargestSpread) return analyse(zero_map(tensor));
-  Sparsity found;
-  found.elements = element_count(tensor.shape);
-  const ZeroMap stored = zero_map(tensor.values, 0);
-  found.zeros = found.elements - tensor.nnz() + count_zeros(stored.zero);
-  found.pattern = Sparsity::Pattern::unstructured;
-  return found;
-}
+Sparsity sparsity_of(const SparseTensor& tensor) { return analyse(position_map(tensor)); }
 
 std::vector<WeightSparsity> weight_sparsity(const Graph& graph) {
   std::vector<WeightSparsity> weights;

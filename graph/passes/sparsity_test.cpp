@@ -32,6 +32,73 @@ TEST(Sparsity, negative_zero_counts_and_nan_does_not) {
 
 TEST(Sparsity, an_empty_tensor_has_none) { EXPECT_EQ(sparsity_of(Tensor::of<float>({0, 3}, {})).share(), 0); }
 
+/// The same tensor as a sparse constant, in one of the two forms of indices.
+SparseTensor coo(const Tensor& dense, bool coordinates) {
+  std::vector<float> values;
+  std::vector<std::int64_t> indices;
+  const auto elements = dense.data<float>();
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    if (elements[i] == 0) continue;
+    values.push_back(elements[i]);
+    auto rest = static_cast<std::int64_t>(i);
+    if (!coordinates) {
+      indices.push_back(rest);
+      continue;
+    }
+    std::vector<std::int64_t> place(dense.rank());
+    for (std::size_t d = dense.rank(); d-- > 0; rest /= dense.shape()[d]) place[d] = rest % dense.shape()[d];
+    indices.insert(indices.end(), place.begin(), place.end());
+  }
+  const auto count = static_cast<std::int64_t>(values.size());
+  return {dense.shape(), Tensor::of<float>({count}, values),
+          Tensor::of<std::int64_t>(coordinates ? Shape{count, static_cast<std::int64_t>(dense.rank())} : Shape{count},
+                                   indices)};
+}
+
+TEST(Sparsity, a_sparse_constant_shows_the_pattern_of_the_same_dense_one) {
+  const auto in_block = [](std::int64_t i) { return (i / 64 / 4 * 7919 + i % 64 / 4) % 5 == 0; };
+  const std::vector<Tensor> tensors{
+      pruned({64, 64}, [](auto, auto& random) { return random() % 10 == 0; }),
+      pruned({64, 64}, [](auto i, auto&) { return i / 64 % 2 == 0; }),
+      pruned({64, 64}, [](auto i, auto&) { return i % 4 < 2; }),
+      pruned({64, 64}, [&](auto i, auto&) { return in_block(i); }),
+      pruned({30, 20}, [](auto, auto&) { return false; }),
+      pruned({30, 20}, [](auto, auto&) { return true; }),
+      pruned({8, 16, 3, 3}, [](auto i, auto&) { return i / 9 % 16 < 4; }),
+  };
+  for (const Tensor& tensor : tensors) {
+    const Sparsity dense = sparsity_of(tensor);
+    for (const bool coordinates : {false, true}) {
+      const Sparsity sparse = sparsity_of(coo(tensor, coordinates));
+      EXPECT_EQ(sparse.describe(), dense.describe());
+      EXPECT_EQ(sparse.zeros, dense.zeros);
+      EXPECT_EQ(sparse.elements, dense.elements);
+    }
+  }
+}
+
+TEST(Sparsity, blocks_show_in_a_constant_too_large_to_be_made_dense) {
+  constexpr std::int64_t kSide = 20'000, kBlocksAlong = kSide / 4;
+  std::vector<float> values;
+  std::vector<std::int64_t> positions;
+  for (std::int64_t block = 0; block < 5 * kBlocksAlong; ++block) {  // five in each row of blocks and each column
+    for (std::int64_t row = 0; row < 4; ++row) {
+      for (std::int64_t column = 0; column < 4; ++column) {
+        const std::int64_t across = (block / 5 + block % 5 * 911) % kBlocksAlong;
+        positions.push_back((block / 5 * 4 + row) * kSide + across * 4 + column);
+        values.push_back(1);
+      }
+    }
+  }
+  std::ranges::sort(positions);
+  const auto count = static_cast<std::int64_t>(values.size());
+  const Sparsity found = sparsity_of(
+      SparseTensor{{kSide, kSide}, Tensor::of<float>({count}, values), Tensor::of<std::int64_t>({count}, positions)});
+  EXPECT_EQ(found.describe(), "blocks of 4x4");
+  EXPECT_EQ(found.elements, kSide * kSide);
+  EXPECT_EQ(found.zeros, kSide * kSide - count);
+}
+
 TEST(Sparsity, a_tensor_without_zeros_is_dense) {
   EXPECT_EQ(sparsity_of(pruned({16, 16}, [](auto, auto&) { return true; })).describe(), "dense");
 }
