@@ -8,6 +8,7 @@
 #include "cpu/device.hpp"
 #include "cpu/selection/kernel_memory.hpp"
 #include "gpu/absent.hpp"
+#include "gpu/emulated/emulated_gpu.hpp"
 
 namespace sparse_run::cli {
 
@@ -18,34 +19,80 @@ constexpr double kDefaultShare = 0.8;
 constexpr std::uint64_t kUntrustedBytes = std::uint64_t{4} << 30;
 
 void check_device_name(const std::string& name, const char* option) {
-  if (name == "cpu") return;
-  if (name == "gpu" || name.starts_with("gpu:")) {
+  if (name == "cpu" || name.starts_with("emulated:")) return;
+  if (name.starts_with("gpu:")) {
     throw_error(ErrorKind::device, "{} {}: {}", option, name, gpu::cuda_absence());
-  }
-  if (name == "emulated" || name.starts_with("emulated:")) {
-    throw_error(ErrorKind::device, "{} {}: this build has no emulated device; choose cpu", option, name);
   }
   throw_error(ErrorKind::usage, "{} {}: no such device; see --list-devices", option, name);
 }
 
+gpu::EmulatedGpuOptions emulation_of(const DeviceSpec& device, const HostSpec& host) {
+  constexpr double kGiga = 1e9;
+  constexpr double kMicro = 1e-6;
+  const LinkSpec link = host.link(host.cpu().name, device.name);
+  gpu::EmulatedGpuOptions emulation;
+  emulation.name = device.name;
+  emulation.memory_bytes = device.memory_bytes;
+  emulation.flops_per_s = device.dense_gflops * kGiga;
+  emulation.memory_bytes_per_s = device.memory_gb_per_s * kGiga;
+  emulation.launch_s = device.launch_us * kMicro;
+  emulation.dispatch_s = device.dispatch_us * kMicro;
+  emulation.copy_bytes_per_s = link.gb_per_s * kGiga;
+  emulation.copy_latency_s = link.latency_us * kMicro;
+  return emulation;
+}
+
 }  // namespace
+
+std::string full_device_name(const std::string& name) {
+  return name == "gpu" || name == "emulated" ? name + ":0" : name;
+}
 
 std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const Machine& machine,
                                                   const Topology* topology) {
+  std::vector<std::string> wanted;
   if (topology != nullptr) {
-    for (const std::string& name : options.devices) check_device_name(name, "--devices");
-    if (options.devices.empty()) {
-      for (const DeviceSpec& device : topology->hosts.front().devices) check_device_name(device.name, "--topology");
+    const HostSpec& host = topology->hosts.front();
+    for (const std::string& name : options.devices) wanted.push_back(full_device_name(name));
+    for (const std::string& name : wanted) {
+      check_device_name(name, "--devices");
+      if (name != "cpu" && host.find(name) == nullptr) {
+        throw_error(ErrorKind::device, "--devices {}: the first host of --topology {} has no such device", name,
+                    options.topology);
+      }
+    }
+    if (wanted.empty()) {
+      for (const DeviceSpec& device : host.devices) {
+        // A topology's CPU is this machine's, whatever its name.
+        if (device.kind == DeviceKind::cpu) continue;
+        check_device_name(device.name, "--topology");
+        wanted.push_back(device.name);
+      }
     }
   }
-  for (const auto& [name, bytes] : options.memory_limits) check_device_name(name, "--memory-limit");
+  for (const auto& [given, bytes] : options.memory_limits) {
+    const std::string name = full_device_name(given);
+    check_device_name(name, "--memory-limit");
+    if (topology != nullptr && name != "cpu" && std::find(wanted.begin(), wanted.end(), name) == wanted.end()) {
+      throw_error(ErrorKind::usage, "--memory-limit {}: this device is not in use; name it in --devices", given);
+    }
+  }
   cpu::CpuOptions cpu_options;
   cpu_options.timing_budget_s = options.kernel_timing;
   cpu_options.columns = options.columns == "off"      ? cpu::ColumnMode::off
                         : options.columns == "layers" ? cpu::ColumnMode::layers
                                                       : cpu::ColumnMode::automatic;
   cpu_options.cache_folder = cache_folder(options);
-  return {cpu::make_cpu_device(machine, cpu_options)};
+  const auto cpu = cpu::make_cpu_device(machine, cpu_options);
+  std::vector<std::shared_ptr<Device>> devices{cpu};
+  std::sort(wanted.begin(), wanted.end());
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  for (const std::string& name : wanted) {
+    if (name == "cpu") continue;
+    const HostSpec& host = topology->hosts.front();
+    devices.push_back(std::make_shared<gpu::EmulatedGpu>(emulation_of(*host.find(name), host), cpu));
+  }
+  return devices;
 }
 
 std::filesystem::path cache_folder(const Options& options) {

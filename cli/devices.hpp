@@ -12,9 +12,13 @@
 
 namespace sparse_run::cli {
 
-/// Devices that were named, or all of the topology; with nullptr, only those that need nothing but this process,
-/// because nothing will run on the others. Error(device) for one that is absent, saying what is missing; Error(usage)
-/// for a name that is no device.
+/// The name of a device as people may shorten it: "emulated" is the first of its kind, as "gpu" is.
+std::string full_device_name(const std::string& name);
+
+/// Devices that were named, or all of the topology; the CPU in any case, because it takes what others refuse. Emulated
+/// ones get the rates, memory and links of the topology's first host. With nullptr, only those that need nothing but
+/// this process, because nothing will run on the others. Error(device) for one that is absent, saying what is missing;
+/// Error(usage) for a name that is no device.
 std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const Machine& machine,
                                                   const Topology* topology);
 

@@ -96,6 +96,12 @@ void define_placement(CLI::App& app, Options& options) {
       ->group(kPlace);
   app.add_flag("--strict", options.strict, "With --plan: refuse stale hashes and whatever the plan does not say.")
       ->group(kPlace);
+  app.add_flag("--verify-cuts", options.verify_cuts,
+               "Compute what crosses devices on both of them and compare; exit 5 beyond --rtol and --atol.")
+      ->group(kPlace);
+  single(app, "--export-placed", options.export_placed, "FILE.onnx",
+         "Write the model with its devices, as the plan has them, in the fields that ONNX keeps for them.")
+      ->group(kPlace);
   single(app, "--topology", options.topology, "FILE.json", "Plan for these devices and links instead of those found.")
       ->group(kPlace);
   single(app, "--topology-out", options.topology_out, "FILE.json", "Write the devices and links that are planned for.")

@@ -45,6 +45,8 @@ struct Options {
   std::optional<std::int64_t> requests;  ///< to simulate
   bool strict = false;
   std::string plan_out;
+  std::string export_placed;  ///< the model with the plan's devices written into it
+  bool verify_cuts = false;
   Parallel parallel = Parallel::automatic;
   double deadline = 30;  ///< seconds that a rank may be silent
   bool resume = false;

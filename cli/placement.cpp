@@ -21,11 +21,6 @@ namespace {
 
 constexpr std::size_t kLargestText = std::size_t{256} << 20;
 
-/// "emulated" is the first of its kind, as "gpu" is.
-std::string full_name(const std::string& device) {
-  return device == "gpu" || device == "emulated" ? device + ":0" : device;
-}
-
 std::string memory_and_rates(const DeviceSpec& device) {
   return fmt::format("{}, {:.5g} GFLOP/s dense, {}, {:.4g} GB/s",
                      format_bytes(static_cast<double>(device.memory_bytes)), device.dense_gflops,
@@ -61,7 +56,7 @@ Topology topology_in_use(const Options& options, const Machine& machine, int thr
   Topology topology = discover_topology(machine, threads);
   HostSpec& host = topology.hosts.front();
   for (const std::string& named : options.devices) {
-    const std::string name = full_name(named);
+    const std::string name = full_device_name(named);
     if (!name.starts_with("emulated:") || host.find(name) != nullptr) continue;
     int index = -1;
     const char* end = name.data() + name.size();
@@ -99,8 +94,8 @@ std::shared_ptr<PlacementPlanner> make_planner(const Options& options, const Mac
                                                const std::string& model_hash, const Notice& notice) {
   PlannerOptions planner;
   planner.topology = topology_in_use(options, machine, threads);
-  for (const std::string& device : options.devices) planner.devices.push_back(full_name(device));
-  for (const auto& [device, bytes] : options.memory_limits) planner.memory_limits[full_name(device)] = bytes;
+  for (const std::string& device : options.devices) planner.devices.push_back(full_device_name(device));
+  for (const auto& [device, bytes] : options.memory_limits) planner.memory_limits[full_device_name(device)] = bytes;
   if (!planner.memory_limits.contains("cpu") && options.topology.empty()) {
     planner.memory_limits["cpu"] = cpu_memory_limit(options);
   }

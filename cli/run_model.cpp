@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "base/clock.hpp"
+#include "cli/cut_report.hpp"
 #include "cli/devices.hpp"
 #include "cli/expected_results.hpp"
 #include "cli/inputs.hpp"
@@ -40,6 +41,8 @@ namespace sparse_run::cli {
 namespace {
 
 constexpr int kJobRequestsInFlight = 2;
+/// With other devices: enough that each copies one request in, computes one and copies one out.
+constexpr int kPipelinedRequestsInFlight = 3;
 constexpr double kQuickSeconds = 1;
 
 class ModelRun {
@@ -58,12 +61,14 @@ class ModelRun {
     if (plans_only()) return plan_only();
     if (!options_.test_data.empty()) run_data_sets();
     const bool measures = options_.benchmark || options_.profile;
-    const bool runs =
-        !options_.output.empty() || !options_.expect.empty() || (options_.test_data.empty() && !options_.benchmark);
-    if (options_.dry_run || measures || runs || options_.explain || !options_.plan_out.empty()) {
+    const bool runs = !options_.output.empty() || !options_.expect.empty() ||
+                      (options_.test_data.empty() && !options_.benchmark && !options_.verify_cuts);
+    if (options_.dry_run || options_.verify_cuts || measures || runs || options_.explain ||
+        !options_.plan_out.empty()) {
       inputs_ = gather_inputs(session_->inputs(), options_, memory_limit_, notice());
       compile();
       if (!options_.dry_run) {
+        if (options_.verify_cuts) check_cuts();
         if (runs) run();
         if (options_.benchmark) benchmark();
         // Predictions are set against measurements where those take no long time.
@@ -158,6 +163,9 @@ class ModelRun {
     session_options_.seed = options_.seed;
     session_options_.passes.disabled.insert(options_.disabled_passes.begin(), options_.disabled_passes.end());
     session_options_.memory_limit = memory_limit_;
+    for (const auto& [device, bytes] : options_.memory_limits) {
+      session_options_.device_memory_limits[full_device_name(device)] = bytes;
+    }
     with_context([] { return "--disable-pass"; }, [&] { check_pass_names(session_options_.passes.disabled); });
     report_.machine = discover_machine();
     if (session_options_.threads == 0) session_options_.threads = threads_per_rank(report_.machine.cores);
@@ -300,7 +308,9 @@ class ModelRun {
     JobOptions job;
     job.micro_batch = batching.micro_batch;
     job.pad_last = batching.pad_last;
-    job.in_flight = options_.streams.value_or(std::min(kJobRequestsInFlight, report_.threads));
+    const auto devices = static_cast<int>(report_.compiled->devices.size());
+    job.in_flight = options_.streams.value_or(std::min(kJobRequestsInFlight, report_.threads) +
+                                              kPipelinedRequestsInFlight * devices);
     job.cancelled = run_options_.cancelled;
     job.trace = run_options_.trace;
     report_.job = JobReport{batching.rows, batching.micro_batch, job.in_flight, 0};
@@ -319,6 +329,13 @@ class ModelRun {
   void run_data_sets() {
     const auto comparisons = in_model([&] {
       return run_test_data(*session_, options_.test_data, {options_.rtol, options_.atol}, limits_, run_options_);
+    });
+    report_.comparisons.insert(report_.comparisons.end(), comparisons.begin(), comparisons.end());
+  }
+
+  void check_cuts() {
+    const auto comparisons = in_model([&] {
+      return verify_cuts(*session_, inputs_.first_request(), {options_.rtol, options_.atol}, run_options_, notice());
     });
     report_.comparisons.insert(report_.comparisons.end(), comparisons.begin(), comparisons.end());
   }

@@ -121,6 +121,7 @@ class EmulatedGpu::Compiled final : public Executable {
         reserved_(inner_->weight_bytes() + inner_->workspace_bytes()),
         first_node_(partition.nodes.empty() ? "an empty partition"
                                             : partition.graph->node(partition.nodes.front()).describe()) {
+    total_ns_ = nanoseconds(core_->options.dispatch_s);
     for (const LayerReport& layer : inner_->layers()) {
       layer_ns_.push_back(nanoseconds(layer_seconds(layer, core_->options)));
       total_ns_ += layer_ns_.back();

@@ -17,6 +17,7 @@ struct EmulatedGpuOptions {
   double flops_per_s = 0;            ///< dense: zeros are multiplied like any number
   double memory_bytes_per_s = 0;     ///< operands and results of each layer
   double launch_s = 0;               ///< per layer
+  double dispatch_s = 0;             ///< per partition
   double copy_bytes_per_s = 0;       ///< of each direction
   double copy_latency_s = 0;         ///< per copy
   double relative_error = 0;         ///< every second f32 result is off by this share, like a less precise unit
