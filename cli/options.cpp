@@ -411,6 +411,7 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
     return result;
   }
   understand(options, typed);
+  options.policy_given = app.get_option("--policy")->count() > 0;
   options.duration_given = app.get_option("--duration")->count() > 0;
   if (typed.dump_config) {
     app.get_option("--dump-config")->configurable(false);

@@ -36,6 +36,7 @@ struct Options {
   int threads = 0;                                                   ///< 0: every core
   std::vector<std::pair<std::string, std::uint64_t>> memory_limits;  ///< device, bytes
   std::string policy = "auto";                                       ///< NAME[:key=value,…] or a shared object
+  bool policy_given = false;
   std::string objective = "latency";
   std::vector<std::string> pins;  ///< REGEX=device[:rank][/kernel]
   std::string plan;               ///< a plan file to follow

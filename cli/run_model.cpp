@@ -16,6 +16,7 @@
 #include "cli/inspect.hpp"
 #include "cli/interruption.hpp"
 #include "cli/kernel_choices.hpp"
+#include "cli/model_devices.hpp"
 #include "cli/npz_results.hpp"
 #include "cli/partial_file.hpp"
 #include "cli/placement.hpp"
@@ -64,7 +65,7 @@ class ModelRun {
     const bool runs = !options_.output.empty() || !options_.expect.empty() ||
                       (options_.test_data.empty() && !options_.benchmark && !options_.verify_cuts);
     if (options_.dry_run || options_.verify_cuts || measures || runs || options_.explain ||
-        !options_.plan_out.empty()) {
+        !options_.plan_out.empty() || model_) {
       inputs_ = gather_inputs(session_->inputs(), options_, memory_limit_, notice());
       compile();
       if (!options_.dry_run) {
@@ -183,6 +184,8 @@ class ModelRun {
     if (!options_.topology_out.empty()) {
       write_text_file(options_.topology_out, topology_to_json(placement_->options().topology));
     }
+    follow_model(model);
+    if (!options_.export_placed.empty()) model_ = model;
     in_model([&] {
       check_operators(*model.graph);
       session_.emplace(model.graph, devices_, evaluator_, planner_, session_options_);
@@ -197,6 +200,20 @@ class ModelRun {
     report_.load_s = seconds_since(start);
     chat(fmt::format("{}: loaded in {:.3f} s, {} nodes after {} passes", options_.model, report_.load_s,
                      session_->graph()->nodes().size(), report_.load_passes.size()));
+  }
+
+  /// Places nodes as the model's file says, when nothing else was asked for.
+  void follow_model(const Model& model) {
+    if (options_.policy_given || !options_.plan.empty() || !options_.pins.empty() || plans_only()) return;
+    auto placement = in_model([&] { return configured_placement(model, devices_, notice()); });
+    if (!placement) return;
+    notice()("devices are those that the model's file names; --policy auto plans anew");
+    planner_ = [placement = std::move(*placement), planner = placement_, devices = devices_,
+                hash = model.hash](const Graph& graph) {
+      Plan plan = follow_placement(graph, placement, devices, hash);
+      predict_plan(planner->problem(graph), plan);
+      return plan;
+    };
   }
 
   void compile() {
@@ -248,8 +265,9 @@ class ModelRun {
   }
 
   void write_plan() {
-    if (options_.plan_out.empty()) return;
     const CompileReport& compiled = *report_.compiled;
+    if (model_) export_placed(options_.export_placed, options_.model, *model_, compiled, limits_);
+    if (options_.plan_out.empty()) return;
     if (options_.plan_out.ends_with(".dot")) {
       write_text_file(options_.plan_out, plan_to_dot(compiled.plan, *compiled.graph));
     } else if (options_.plan_out.ends_with(".html")) {
@@ -386,6 +404,7 @@ class ModelRun {
   KernelChoices kernel_choices_;                 // of rank 0
   std::shared_ptr<PlacementPlanner> placement_;  // shared with the planner function, which the session keeps
   std::optional<Session> session_;
+  std::optional<Model> model_;  // as loaded, where it is written again
   GatheredInputs inputs_;
   std::vector<std::unique_ptr<ResultSink>> sinks_;
   ExpectedResults* expected_ = nullptr;  // one of the sinks

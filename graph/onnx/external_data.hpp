@@ -32,6 +32,8 @@ class ExternalData {
 
   /// Fingerprint of the contents of all files used, chained onto `seed` in the order of their names.
   std::uint64_t hash(std::uint64_t seed) const;
+  /// Some tensor lies in another file.
+  bool used() const noexcept { return !files_.empty(); }
 
  private:
   std::optional<std::filesystem::path> folder_;

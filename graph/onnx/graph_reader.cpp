@@ -186,6 +186,7 @@ void GraphReader::read_nodes(const RepeatedPtrField<onnx_wire::NodeProto>& nodes
     check_name(proto.domain(), limits, "an operator domain");
     if (proto.op_type().empty()) throw_error(ErrorKind::model, "node '{}' has no operator", proto.name());
     std::string name = node_name(proto, scope.frame(), call);
+    if (depth == 0) result_.node_names.push_back(name);
     if (depth == 0 && proto.device_configurations_size() != 0) result_.nodes.emplace_back(name, &proto);
     const std::string where = fmt::format("node '{}' ({})", name, proto.op_type());
     with_context([&] { return where; },

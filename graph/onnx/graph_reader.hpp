@@ -25,6 +25,7 @@ class GraphReader {
   struct Result {
     GraphPtr graph;
     std::vector<std::string> default_inputs;                                 ///< inputs that initializers make optional
+    std::vector<std::string> node_names;                                     ///< of the model's graph, as listed
     std::vector<std::pair<std::string, const onnx_wire::NodeProto*>> nodes;  ///< those with device configurations
   };
   /// The model's graph.

@@ -100,6 +100,7 @@ Model read_model(std::span<const std::byte> bytes, const std::shared_ptr<const o
   onnx::GraphReader reader(tensors, budget, functions);
   auto result = reader.read_model(proto.graph(), opsets);
   model.graph = std::move(result.graph);
+  model.node_names = std::move(result.node_names);
   // Up to IR 3 every initializer had to be listed as an input, which says nothing about its being one.
   if (model.ir_version > 3) model.default_inputs = std::move(result.default_inputs);
   for (const auto& [name, node] : result.nodes) {
@@ -108,6 +109,7 @@ Model read_model(std::span<const std::byte> bytes, const std::shared_ptr<const o
     }
   }
   const std::uint64_t hash = mapping ? onnx::hash_file(*mapping, 0) : onnx::content_hash(bytes);
+  model.has_external_data = external.used();
   model.hash = onnx::hash_text(external.hash(hash));
   return model;
 }

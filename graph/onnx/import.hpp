@@ -34,8 +34,12 @@ struct Model {
   std::vector<std::pair<std::string, std::string>> metadata;
   /// Inputs that have a default in the model. They are constants of the graph, not among its inputs.
   std::vector<std::string> default_inputs;
+  /// Nodes of the file's graph, in the file's order, by the names they have in `graph`. Nodes that a call was replaced
+  /// with are called after it: "call/node".
+  std::vector<std::string> node_names;
   /// Fingerprint of the model file and its external data, 16 hexadecimal digits: ties plans to models.
   std::string hash;
+  bool has_external_data = false;  ///< some tensors are in other files of the model's folder
   std::vector<DeviceConfiguration> configurations;  ///< sets of devices that the model's author had in mind (IR 11)
   std::vector<NodePlacement> placements;            ///< and what of them nodes of the model's graph were meant for
 };
