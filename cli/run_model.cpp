@@ -204,7 +204,7 @@ class ModelRun {
 
   /// Places nodes as the model's file says, when nothing else was asked for.
   void follow_model(const Model& model) {
-    if (options_.policy_given || !options_.plan.empty() || !options_.pins.empty() || plans_only()) return;
+    if (ranks_ || options_.policy_given || !options_.plan.empty() || !options_.pins.empty() || plans_only()) return;
     auto placement = in_model([&] { return configured_placement(model, devices_, notice()); });
     if (!placement) return;
     notice()("devices are those that the model's file names; --policy auto plans anew");
