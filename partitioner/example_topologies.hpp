@@ -1,10 +1,6 @@
 // The topologies of examples/topologies, for tests.
 #pragma once
 
-#include <gtest/gtest.h>
-
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -12,19 +8,10 @@
 
 namespace sparse_run {
 
-inline const std::vector<std::string>& example_topologies() {
-  static const std::vector<std::string> kNames = {"workstation",     "cpu_and_gpu_node",  "eight_gpu_nodes",
-                                                  "cpu_cluster_256", "small_accelerator", "two_emulated"};
-  return kNames;
-}
+/// Names of the shipped files, without the extension.
+const std::vector<std::string>& example_topologies();
 
-inline Topology example_topology(const std::string& name) {
-  const std::string path = std::string(SPARSE_RUN_SOURCE_DIR) + "/examples/topologies/" + name + ".json";
-  std::ifstream file(path);
-  EXPECT_TRUE(file.good()) << path;
-  std::ostringstream text;
-  text << file.rdbuf();
-  return topology_from_json(text.str());
-}
+/// Reads one of them; the calling test fails when the file cannot be opened.
+Topology example_topology(const std::string& name);
 
 }  // namespace sparse_run
