@@ -203,11 +203,13 @@ TEST(MixedPlacement, is_optimal_where_an_accelerator_is_short_of_memory_and_foun
 
 TEST(MixedPlacement, one_device_is_taken_where_everything_is_dense_or_tiny) {
   Setting setting{example_topology("workstation"), CostModel(), {}};
-  const PlacementProblem dense = setting.problem(*everything_dense(kSeed).graph);
+  const SampleNetwork dense_network = everything_dense(kSeed);
+  const SampleNetwork tiny_network = everything_tiny(kSeed);
+  const PlacementProblem dense = setting.problem(*dense_network.graph);
   const Assignment on_gpu = place(*find_policy("auto"), dense, {});
   EXPECT_FALSE(mixed(on_gpu));
   EXPECT_TRUE(dense.is_gpu(on_gpu.front()));
-  const PlacementProblem tiny = setting.problem(*everything_tiny(kSeed).graph);
+  const PlacementProblem tiny = setting.problem(*tiny_network.graph);
   const Assignment on_cpu = place(*find_policy("auto"), tiny, {});
   EXPECT_FALSE(mixed(on_cpu));
   EXPECT_FALSE(tiny.is_gpu(on_cpu.front()));
