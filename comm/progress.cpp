@@ -489,10 +489,11 @@ Progress::Progress(std::unique_ptr<Link> link, const ProgressOptions& options)
   shared_->options = options;
   auto opened = shared_->opened.get_future();
   thread_ = std::thread([shared = shared_] { Loop(shared).run(); });
-  if (opened.wait_for(std::chrono::duration<double>(deadline_s_)) != std::future_status::ready) {
+  const double opening_s = std::max(deadline_s_, options.opening_s);
+  if (opened.wait_for(std::chrono::duration<double>(opening_s)) != std::future_status::ready) {
     thread_.detach();
     throw_error(ErrorKind::comm,
-                "the ranks did not find each other within {} s: at least one did not start or is stopped", deadline_s_);
+                "the ranks did not find each other within {} s: at least one did not start or is stopped", opening_s);
   }
   try {
     std::tie(rank_, size_) = opened.get();

@@ -19,6 +19,9 @@ namespace sparse_run::comm {
 struct ProgressOptions {
   double deadline_s = 30;         ///< the longest silence of a peer, abort included
   double longest_pause_us = 500;  ///< between two looks at an idle link
+  /// The least time that opening the link may take: a launcher and names that nobody resolves are slow before any peer
+  /// can be called silent.
+  double opening_s = 20;
 };
 
 /// Idle, it looks at the link every half millisecond at most; a posted request wakes it, and while somebody waits
@@ -26,7 +29,7 @@ struct ProgressOptions {
 /// was sent but does not come expires, though its peer lives.
 class Progress final : public Transport {
  public:
-  /// Opens the link on the new thread. Error(comm) when that fails or takes longer than the deadline; the thread is
+  /// Opens the link on the new thread. Error(comm) when that fails or takes longer than it may; the thread is
   /// then left behind, because a link that hangs cannot be closed, and the process should end.
   Progress(std::unique_ptr<Link> link, const ProgressOptions& options);
   /// Ends the thread. Without a failure the link is closed in order: every rank must be on its way here, and

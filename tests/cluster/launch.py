@@ -17,7 +17,10 @@ needs_mpi = pytest.mark.skipif(MPIRUN is None, reason="mpirun is not installed")
 
 
 def environment() -> dict[str, str]:
-    return executable.environment(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+    """As root too; and a machine whose own name nobody resolves costs a second per question, not five."""
+    return executable.environment(
+        OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", RES_OPTIONS="timeout:1 attempts:1"
+    )
 
 
 def command(ranks: int, *arguments: object) -> list[str]:
