@@ -58,6 +58,7 @@ class Progress final : public Transport {
   struct Shared;  // what the thread and the object share; outlives an object whose thread hangs
   class Loop;
 
+  static void run_loop(std::shared_ptr<Shared> shared);  ///< the thread's work, from opening the link to its end
   OperationId post(Request request);
 
   std::shared_ptr<Shared> shared_;

@@ -5,6 +5,8 @@
 #include <map>
 #include <set>
 
+#include "runtime/partition_boundary.hpp"
+
 namespace sparse_run {
 
 namespace {
@@ -14,31 +16,6 @@ constexpr std::size_t kOutside = static_cast<std::size_t>(-1);  // a value that 
 std::size_t bytes_of(const ValueDef& value) {
   if (!value.type.is_concrete()) return 0;
   return static_cast<std::size_t>(element_count(*value.type.shape)) * element_size(value.type.dtype);
-}
-
-/// Inputs and outputs of a planned partition, by looking at who computes and who reads each value.
-Partition make_partition(const std::shared_ptr<const Graph>& graph, const std::vector<NodeId>& nodes) {
-  Partition partition{graph, nodes, {}, {}};
-  const std::set<NodeId> inside(nodes.begin(), nodes.end());
-  std::set<ValueId> seen;
-  for (const NodeId node_id : nodes) {
-    const Node& node = graph->node(node_id);
-    const auto read = [&](ValueId id) {
-      if (id == kNoValue || graph->value(id).constant || !seen.insert(id).second) return;
-      const auto producer = graph->producer(id);
-      if (!producer || !inside.contains(*producer)) partition.inputs.push_back(id);
-    };
-    for (const ValueId id : node.inputs) read(id);
-    for (const ValueId id : node.captures) read(id);
-    for (const ValueId id : node.outputs) {
-      if (id == kNoValue) continue;
-      const auto consumers = graph->consumers(id);
-      const bool leaves = graph->is_output(id) || std::any_of(consumers.begin(), consumers.end(),
-                                                              [&](NodeId reader) { return !inside.contains(reader); });
-      if (leaves) partition.outputs.push_back(id);
-    }
-  }
-  return partition;
 }
 
 class Layout {
@@ -52,7 +29,7 @@ class Layout {
   StageGraph build() {
     for (std::size_t p = 0; p < plan_.partitions.size(); ++p) {
       locations_.push_back(locate(plan_.partitions[p]));
-      partitions_.push_back(make_partition(graph_, plan_.partitions[p].nodes));
+      partitions_.push_back(boundary_of(graph_, plan_.partitions[p].nodes));
       for (const ValueId id : partitions_[p].inputs) readers_[id].insert(locations_[p]);
     }
     for (const ValueId id : graph_->outputs()) readers_[id].insert(kHost);

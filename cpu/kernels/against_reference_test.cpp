@@ -377,6 +377,16 @@ TEST_F(AgainstReference, functions_of_several_operands) {
   }
 }
 
+TEST_F(AgainstReference, a_scalar_added_to_a_sparse_product_of_one_column) {
+  Tensor weights = floats({64, 1});
+  for (std::size_t i = 0; i < 60; ++i) weights.data<float>()[i] = 0;
+  const Outcome outcome = run({"Gemm", 13, {}, {floats({32, 64}), weights, Tensor::scalar(3.0f)}, {1, 2}});
+  ASSERT_EQ(outcome.results[0].shape(), (Shape{32, 1}));
+  for (std::size_t i = 0; i < 32; ++i) {
+    EXPECT_NEAR(outcome.results[0].data<float>()[i], outcome.expected[0].data<float>()[i], 1e-5) << i;
+  }
+}
+
 TEST_F(AgainstReference, casts) {
   const auto to = [](DType dtype) { return Attributes{{"to", static_cast<std::int64_t>(dtype)}}; };
   for (const DType dtype : {DType::f32, DType::i32, DType::i64, DType::boolean}) {

@@ -4,6 +4,7 @@
 
 #include "cpu/dense/onednn_matmul.hpp"
 #include "cpu/kernel_table.hpp"
+#include "cpu/kernels/attention_shape.hpp"
 #include "cpu/parallel.hpp"
 #include "cpu/row/row_kernels.hpp"
 
@@ -13,14 +14,7 @@ namespace {
 
 constexpr std::int64_t kQueryBlock = 64;
 
-/// Shapes of a MultiHeadAttention node: Q [batch, queries, heads·width], K and V [batch, keys, heads·width].
-struct AttentionShape {
-  std::int64_t batch = 0, queries = 0, keys = 0, heads = 0, width = 0, value_width = 0;
-  float scale = 1;
-  bool masked = false;
-  std::int64_t mask_batch = 0, mask_head = 0, mask_query = 0;  ///< strides of the mask; 0 where it broadcasts
-};
-
+/// Q [batch, queries, heads·width], K and V [batch, keys, heads·width].
 std::optional<std::string> describe(const NodeView& view, AttentionShape& shape) {
   if (!view.all_f32()) return "operands are not all f32";
   const Shape& q = view.input_shape(0);
@@ -35,18 +29,7 @@ std::optional<std::string> describe(const NodeView& view, AttentionShape& shape)
   shape.width = q[2] / shape.heads;
   shape.value_width = v[2] / shape.heads;
   if (element_count(q) == 0 || element_count(k) == 0 || element_count(v) == 0) return "an operand is empty";
-  shape.scale = view.node().float_or("scale", 1.0f);
-  shape.masked = view.has_input(3);
-  if (shape.masked) {
-    Shape mask = view.input_shape(3);
-    if (mask.size() > 4) return "the mask has more than four dimensions";
-    mask.insert(mask.begin(), 4 - mask.size(), 1);
-    if (mask[3] != shape.keys) return "the mask broadcasts over keys";
-    shape.mask_query = mask[2] == 1 ? 0 : mask[3];
-    shape.mask_head = mask[1] == 1 ? 0 : mask[2] * mask[3];
-    shape.mask_batch = mask[0] == 1 ? 0 : mask[1] * mask[2] * mask[3];
-  }
-  return std::nullopt;
+  return describe_mask(view, shape);
 }
 
 class AttentionStep final : public Step {

@@ -5,6 +5,7 @@
 #include "cpu/column/kernels.hpp"
 #include "cpu/dense/onednn_matmul.hpp"
 #include "cpu/kernel_table.hpp"
+#include "cpu/kernels/attention_shape.hpp"
 #include "cpu/parallel.hpp"
 #include "cpu/row/row_kernels.hpp"
 
@@ -51,13 +52,6 @@ std::unique_ptr<Step> build_norm(const NodeView& view, const Environment&) {
 }
 
 /// Q [heads·width][batch·queries], K [heads·width][batch·keys], V [heads·value_width][batch·keys].
-struct AttentionShape {
-  std::int64_t batch = 0, queries = 0, keys = 0, heads = 0, width = 0, value_width = 0;
-  float scale = 1;
-  bool masked = false;
-  std::int64_t mask_batch = 0, mask_head = 0, mask_query = 0;  ///< strides of the mask; 0 where it broadcasts
-};
-
 std::optional<std::string> describe(const NodeView& view, AttentionShape& shape) {
   if (!view.all_f32()) return "operands are not all f32";
   const Shape& q = view.input_shape(0);
@@ -70,18 +64,7 @@ std::optional<std::string> describe(const NodeView& view, AttentionShape& shape)
   shape.keys = k[2] / shape.batch;
   shape.width = q[1] / shape.heads;
   shape.value_width = v[1] / shape.heads;
-  shape.scale = view.node().float_or("scale", 1.0f);
-  shape.masked = view.has_input(3);
-  if (shape.masked) {
-    Shape mask = view.input_shape(3);
-    if (mask.size() > 4) return "the mask has more than four dimensions";
-    mask.insert(mask.begin(), 4 - mask.size(), 1);
-    if (mask[3] != shape.keys) return "the mask broadcasts over keys";
-    shape.mask_query = mask[2] == 1 ? 0 : mask[3];
-    shape.mask_head = mask[1] == 1 ? 0 : mask[2] * mask[3];
-    shape.mask_batch = mask[0] == 1 ? 0 : mask[1] * mask[2] * mask[3];
-  }
-  return std::nullopt;
+  return describe_mask(view, shape);
 }
 
 /// Tasks are (batch, head, block of queries). Scores are held as [key][query]: the softmax runs down the rows without

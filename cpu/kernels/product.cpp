@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "cpu/kernels/added_operands.hpp"
 #include "cpu/kernels/fused_activation.hpp"
 
 namespace sparse_run::cpu {
@@ -33,12 +34,6 @@ std::vector<std::int64_t> batch_offsets(const Shape& operand, const Shape& resul
     }
   }
   return offsets;
-}
-
-/// Is this operand one value per column of the result (or none at all)?
-bool is_column_bias(const Shape& shape, std::int64_t n) {
-  return !shape.empty() && shape.back() == n &&
-         std::all_of(shape.begin(), shape.end() - 1, [](std::int64_t dim) { return dim == 1; });
 }
 
 }  // namespace
@@ -76,23 +71,7 @@ std::optional<std::string> describe_product(const NodeView& view, Product& produ
   const auto activation = fused_activation(node);
   if (!activation) return "no kernel for activation " + node.string_or("activation", "");
   product.activation = *activation;
-  if (view.has_input(2)) {
-    const Shape& c = view.input_shape(2);
-    if (node.op == "Gemm" && node.float_or("beta", 1.0f) != 1.0f) return "beta is not 1";
-    if (is_column_bias(c, shape.n)) {
-      product.bias = 2;
-    } else if (c == view.output_shape(0)) {
-      product.residual = 2;
-    } else {
-      return "the added operand is neither a bias of the columns nor of the result's shape";
-    }
-  }
-  if (view.has_input(3)) {
-    if (view.input_shape(3) != view.output_shape(0)) return "the residual broadcasts";
-    if (product.residual >= 0) return "two residuals";
-    product.residual = 3;
-  }
-  return std::nullopt;
+  return describe_added(view, shape.n, product.bias, product.residual);
 }
 
 }  // namespace sparse_run::cpu

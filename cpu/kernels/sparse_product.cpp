@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "cpu/kernels/added_operands.hpp"
 #include "cpu/kernels/fused_activation.hpp"
 #include "cpu/kernels/sparsity_threshold.hpp"
 
@@ -24,22 +25,7 @@ std::optional<std::string> describe_sparse_product(const NodeView& view, SparseP
   const auto activation = fused_activation(node);
   if (!activation) return "no kernel for activation " + node.string_or("activation", "");
   product.activation = *activation;
-  if (view.has_input(2)) {
-    const Shape& c = view.input_shape(2);
-    if (node.op == "Gemm" && node.float_or("beta", 1.0f) != 1.0f) return "beta is not 1";
-    if (element_count(c) == product.features && c.back() == product.features) {
-      product.bias = 2;
-    } else if (c == view.output_shape(0)) {
-      product.residual = 2;
-    } else {
-      return "the added operand is neither a bias of the columns nor of the result's shape";
-    }
-  }
-  if (view.has_input(3)) {
-    if (view.input_shape(3) != view.output_shape(0)) return "the residual broadcasts";
-    if (product.residual >= 0) return "two residuals";
-    product.residual = 3;
-  }
+  if (auto reason = describe_added(view, product.features, product.bias, product.residual)) return reason;
   const double zeros = view.zeros(1);
   if (zeros < kSparseWorthTrying) {
     return fmt::format("{:.0f}% zeros: not tried below {:.0f}%", 100 * zeros, 100 * kSparseWorthTrying);

@@ -5,6 +5,7 @@
 
 #include "partitioner/rank_stages.hpp"
 #include "runtime/distributed/part_graph.hpp"
+#include "runtime/partition_boundary.hpp"
 
 namespace sparse_run {
 

@@ -8,6 +8,7 @@
 #include "base/clock.hpp"
 #include "partitioner/rank_stages.hpp"
 #include "runtime/distributed/part_graph.hpp"
+#include "runtime/partition_boundary.hpp"
 #include "runtime/distributed/wire.hpp"
 
 namespace sparse_run {
