@@ -132,6 +132,17 @@ def takes_signal(task: pathlib.Path, sent: signal.Signals) -> bool:
     return not int(blocked.split()[1], 16) >> (sent - 1) & 1
 
 
+def writes_into(process: subprocess.Popen, folder: pathlib.Path) -> bool:
+    """Whether a process has a file of the folder open, which need not have a name yet."""
+    for entry in pathlib.Path(f"/proc/{process.pid}/fd").iterdir():
+        try:
+            if os.readlink(entry).startswith(f"{folder}/"):
+                return True
+        except FileNotFoundError:  # closed meanwhile
+            continue
+    return False
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_job_leaves_nothing(tmp_path, results, sent):
     path = slow_model(tmp_path)
@@ -142,10 +153,10 @@ def test_interrupted_job_leaves_nothing(tmp_path, results, sent):
         env=executable.environment(),
     )
     deadline = time.monotonic() + 30
-    while not list(results.iterdir()) and process.poll() is None and time.monotonic() < deadline:
+    while process.poll() is None and not writes_into(process, results) and time.monotonic() < deadline:
         time.sleep(0.01)
-    time.sleep(0.3)
     assert process.poll() is None, f"ended before it was interrupted: {process.communicate()}"
+    assert writes_into(process, results)
     assert sum(takes_signal(task, sent) for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir()) == 1
     process.send_signal(sent)
     try:
