@@ -52,6 +52,14 @@ struct StripRun {
   std::uint32_t both, more, pairs;
 };
 
+/// What the call after this one reads of its operand, to be fetched into the private cache: of each of `rows` rows, the
+/// same `bytes` of each of `channels` channels. Strides in bytes.
+struct StripAhead {
+  const char* at = nullptr;
+  std::uint32_t rows = 0, channels = 0, bytes = 0;
+  std::ptrdiff_t row_stride = 0, channel_stride = 0;
+};
+
 /// One K tile of sparse weights times `vectors` neighbouring positions, for all output channels of the tile. Strides in
 /// floats.
 struct StripSparseCall {
@@ -59,6 +67,7 @@ struct StripSparseCall {
   const std::uint32_t* channels;  ///< pairs of output channels; the last pairs are repeated to be fetched ahead
   const StripRun* runs;
   std::size_t run_count;
+  std::uint32_t pairs;      ///< of all runs
   const float* x;           ///< of the tile's first right-hand row, at the first position
   std::ptrdiff_t x_vector;  ///< from a position to the next
   float* y;                 ///< channel 0 at the first position; positions are contiguous
@@ -69,6 +78,7 @@ struct StripSparseCall {
   Activation activation;
   bool first, last;  ///< of the K tiles
   int vectors;
+  StripAhead next;
 };
 
 /// The same for dense weights [block of kStripDenseRows channels][k][channel].

@@ -2,6 +2,7 @@
 #include "cpu/column/strip_convolution.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/error.hpp"
 
@@ -12,6 +13,13 @@ namespace {
 /// Room of a tile's operand in the innermost cache, next to results and weights.
 constexpr std::size_t kTileBytes = 32 * 1024;
 constexpr std::size_t kLookahead = 4;  // channels, as the kernel fetches ahead
+
+// In loads per multiplication of a vector, as measured on an AVX-512 server core: an entry's weight and half its place
+// are loaded once for all positions; a tile takes up the sums of a row and puts them down again, mostly in the second
+// cache. Fewer positions do not hide the latency of sums.
+constexpr double kLoadsPerEntry = 1.5;
+constexpr double kLoadsPerVisit = 5;
+constexpr int kFewestVectors = 3;
 
 /// Bytes of one channel that a tile of `vectors` output positions reads.
 std::size_t channel_bytes(const Window& window, int vectors, int lanes) {
@@ -62,15 +70,6 @@ void set_epilogue(Call& call, const StripConvolutionSpec& spec, const RowCall& r
 
 }  // namespace
 
-int strip_vectors(int width, int most) noexcept {
-  // Sums of many positions share a weight's load; a tile of fewer than 4 does not hide the latency of its sums.
-  int best = std::min(width, most);
-  for (int vectors = best - 1; vectors >= 4; --vectors) {
-    if ((width + vectors - 1) / vectors == (width + best - 1) / best) best = vectors;
-  }
-  return std::max(best, 1);
-}
-
 bool SparseStripConvolution::fits(const Window& window, const StripShape& input) noexcept {
   return tap_position(window, row_positions(input), window.taps() - 1) <= 0xffff;
 }
@@ -81,18 +80,14 @@ SparseStripConvolution::SparseStripConvolution(StripConvolutionSpec spec, std::s
   const Window& window = spec_.window;
   require(fits(window, input) && weights.size() == static_cast<std::size_t>(spec_.groups),
           "a sparse strip convolution was given an operand it cannot address");
-  vectors_ = strip_vectors(window.out_width, kernels_->most_vectors);
-  const std::int64_t reach = 0xffff - tap_position(window, row_positions(input), window.taps() - 1);
-  const auto longest = std::max<std::int64_t>(
-      1, std::min(static_cast<std::int64_t>(kTileBytes / channel_bytes(window, vectors_, kernels_->width)),
-                  reach / input.pitch() + 1));
-  const std::int64_t tiles = (spec_.in_channels + longest - 1) / longest;
-  channel_tile_ = static_cast<int>((spec_.in_channels + tiles - 1) / tiles);
+  for (const Csr& matrix : weights) nnz_ += matrix.nnz();
+  const double weights_all = static_cast<double>(spec_.groups) * spec_.out_channels * spec_.in_channels * window.taps();
+  vectors_ = best_vectors(input, static_cast<double>(nnz_) / weights_all);
+  channel_tile_ = channel_tile(vectors_, input);
   for (const Csr& matrix : weights) {
     require(matrix.rows == static_cast<std::size_t>(spec_.out_channels) &&
                 matrix.columns == static_cast<std::size_t>(spec_.in_channels * window.taps()),
             "a sparse strip convolution was given weights of another size");
-    nnz_ += matrix.nnz();
     Group group;
     std::vector<std::size_t> next(matrix.row_begin.begin(), matrix.row_begin.end() - 1);
     for (int begin = 0; begin < spec_.in_channels; begin += channel_tile_) {
@@ -101,6 +96,46 @@ SparseStripConvolution::SparseStripConvolution(StripConvolutionSpec spec, std::s
     }
     groups_.push_back(std::move(group));
   }
+}
+
+int SparseStripConvolution::channel_tile(int vectors, const StripShape& input) const noexcept {
+  const std::int64_t reach = 0xffff - tap_position(spec_.window, row_positions(input), spec_.window.taps() - 1);
+  const auto longest = std::max<std::int64_t>(
+      1, std::min(static_cast<std::int64_t>(kTileBytes / channel_bytes(spec_.window, vectors, kernels_->width)),
+                  reach / input.pitch() + 1));
+  const std::int64_t tiles = (spec_.in_channels + longest - 1) / longest;
+  return static_cast<int>((spec_.in_channels + tiles - 1) / tiles);
+}
+
+int SparseStripConvolution::best_vectors(const StripShape& input, double entries_per_k) const noexcept {
+  const int width = spec_.window.out_width, most = std::min(width, kernels_->most_vectors);
+  const double entries = std::max(1e-9, entries_per_k * spec_.in_channels * spec_.window.taps());  // of a row
+  int best = most;
+  double least = std::numeric_limits<double>::infinity();
+  for (int vectors = most; vectors >= std::min(most, kFewestVectors); --vectors) {
+    const int parts = (width + vectors - 1) / vectors;
+    const int channels = channel_tile((width + parts - 1) / parts, input);
+    const double tiles = (spec_.in_channels + channels - 1) / channels;
+    const double cost = (kLoadsPerEntry * parts + width) / width + kLoadsPerVisit * tiles / entries;
+    if (cost >= least) continue;
+    least = cost;
+    best = (width + parts - 1) / parts;
+  }
+  return best;
+}
+
+StripAhead SparseStripConvolution::ahead(const StripShape& input, const float* at, int channels,
+                                         int vectors) const noexcept {
+  const Window& window = spec_.window;
+  const int columns = (vectors - 1) * window.stride_width + (window.kernel_width - 1) * window.dilation_width + 1;
+  StripAhead next;
+  next.at = reinterpret_cast<const char*>(at);
+  next.rows = static_cast<std::uint32_t>(window.kernel_height);
+  next.channels = static_cast<std::uint32_t>(channels);
+  next.bytes = static_cast<std::uint32_t>(columns * input.lanes) * 4;
+  next.row_stride = window.dilation_height * input.row_stride() * 4;
+  next.channel_stride = input.channel_stride() * 4;
+  return next;
 }
 
 void SparseStripConvolution::add_tile(Group& group, const Csr& weights, const StripShape& input, int begin, int end,
@@ -124,7 +159,7 @@ void SparseStripConvolution::add_tile(Group& group, const Csr& weights, const St
                                       tap_position(spec_.window, row_positions(input), static_cast<int>(k % taps)));
   };
 
-  Tile tile{begin, group.steps.size(), group.channels.size(), group.runs.size(), 0};
+  Tile tile{begin, end - begin, 0, group.steps.size(), group.channels.size(), group.runs.size(), 0};
   for (std::size_t i = 0; i < order.size(); i += 2) {
     const bool alone = i + 1 == order.size();  // paired with itself: the second of the pair computes nothing of use
     const std::uint32_t rows[2] = {order[i], alone ? order[i] : order[i + 1]};
@@ -147,6 +182,7 @@ void SparseStripConvolution::add_tile(Group& group, const Csr& weights, const St
   group.channels.insert(group.channels.end(), kLookahead, order.back());
   for (std::size_t row = 0; row < weights.rows; ++row) next[row] += count[row];
   tile.runs = group.runs.size() - tile.first_run;
+  tile.pairs = static_cast<std::uint32_t>((order.size() + 1) / 2);
   group.tiles.push_back(tile);
 }
 
@@ -165,12 +201,21 @@ double SparseStripConvolution::flops_per_row() const noexcept {
 
 void SparseStripConvolution::run(const RowCall& rows) const noexcept {
   const StripRows& x = rows.inputs[0];
+  const int width = spec_.window.out_width;
   StripSparseCall call;
   call.x_vector = std::ptrdiff_t{spec_.window.stride_width} * x.shape->lanes;
+  const auto operand = [&](const float* start, int group, const Tile& tile) {
+    return start + std::ptrdiff_t{group * spec_.in_channels + tile.channel_begin} * x.shape->channel_stride();
+  };
   for (int row = rows.begin; row < rows.end; ++row) {
     const float* start = window_start(x, spec_.window, row);
-    over_positions(spec_.window.out_width, vectors_, [&](int position, int count) {
+    over_positions(width, vectors_, [&](int position, int count) {
       call.vectors = count;
+      const float* here = start + position * call.x_vector;
+      // where the next block of positions begins, in this row or the next
+      const float* after = position + count < width ? here + count * call.x_vector
+                           : row + 1 < rows.end     ? window_start(x, spec_.window, row + 1)
+                                                    : nullptr;
       for (int g = 0; g < spec_.groups; ++g) {
         const Group& group = groups_[static_cast<std::size_t>(g)];
         set_epilogue(call, spec_, rows, row, g, position);
@@ -180,10 +225,18 @@ void SparseStripConvolution::run(const RowCall& rows) const noexcept {
           call.channels = group.channels.data() + tile.first_channel;
           call.runs = group.runs.data() + tile.first_run;
           call.run_count = tile.runs;
-          call.x = start + position * call.x_vector +
-                   std::ptrdiff_t{g * spec_.in_channels + tile.channel_begin} * x.shape->channel_stride();
+          call.pairs = tile.pairs;
+          call.x = operand(here, g, tile);
           call.first = i == 0;
           call.last = i + 1 == group.tiles.size();
+          call.next = {};
+          const int next_group = call.last ? (g + 1) % spec_.groups : g;
+          const Group& next_weights = groups_[static_cast<std::size_t>(next_group)];
+          const float* next_start = call.last && next_group == 0 ? after : here;
+          if (next_start != nullptr && !next_weights.tiles.empty()) {
+            const Tile& next = next_weights.tiles[call.last ? 0 : i + 1];
+            call.next = ahead(*x.shape, operand(next_start, next_group, next), next.channels, count);
+          }
           kernels_->sparse(call);
         }
       }

@@ -22,9 +22,6 @@ struct StripConvolutionSpec {
   Activation activation;
 };
 
-/// Positions a sparse tile computes side by side, for rows of `width` positions.
-int strip_vectors(int width, int most) noexcept;
-
 /// Sparse weights.
 class SparseStripConvolution final : public RowOp {
  public:
@@ -42,7 +39,8 @@ class SparseStripConvolution final : public RowOp {
 
  private:
   struct Tile {
-    int channel_begin;
+    int channel_begin, channels;
+    std::uint32_t pairs;
     std::size_t first_step, first_channel, first_run, runs;
   };
   struct Group {
@@ -51,6 +49,11 @@ class SparseStripConvolution final : public RowOp {
     AlignedVector<std::uint32_t> channels;
     std::vector<StripRun> runs;
   };
+  /// Input channels of a tile of `vectors` positions, as even as possible.
+  int channel_tile(int vectors, const StripShape& input) const noexcept;
+  /// Positions computed side by side for which the least is loaded and stored per multiplication.
+  int best_vectors(const StripShape& input, double entries_per_k) const noexcept;
+  StripAhead ahead(const StripShape& input, const float* at, int channels, int vectors) const noexcept;
   void add_tile(Group& group, const Csr& weights, const StripShape& input, int begin, int end, bool every_channel,
                 std::vector<std::size_t>& next) const;
 

@@ -11,10 +11,39 @@ namespace sparse_run::cpu {
 /// Output channels whose results are fetched ahead, in pairs.
 inline constexpr std::size_t kStripLookahead = 2;
 
+/// Walks through what the next call reads, some of it with each pair: the hardware does not foresee channels, which lie
+/// too far apart.
+class StripFetch {
+ public:
+  StripFetch(const StripAhead& ahead, std::uint32_t pairs)
+      : ahead_(ahead), at_(ahead.at), row_(ahead.at), left_(ahead.channels), rows_(ahead.rows) {
+    share_ = pairs == 0 ? 0 : (ahead.rows * ahead.channels + pairs - 1) / pairs;
+  }
+
+  [[gnu::always_inline]] void some() {
+    for (std::uint32_t i = share_; i > 0 && rows_ > 0; --i) {
+      for (std::uint32_t byte = 0; byte < ahead_.bytes; byte += 64) __builtin_prefetch(at_ + byte, 0, 2);
+      at_ += ahead_.channel_stride;
+      if (--left_ > 0) continue;
+      left_ = ahead_.channels;
+      row_ += ahead_.row_stride;
+      at_ = row_;
+      --rows_;
+    }
+  }
+
+ private:
+  const StripAhead& ahead_;
+  const char* at_;
+  const char* row_;
+  std::uint32_t left_, rows_, share_;
+};
+
 /// `Vectors` positions of two output channels; XVectors: positions of x from one vector to the next, 0: any.
 template <class V, int Vectors, int XVectors>
 [[gnu::noinline]] void strip_sparse_tile(const StripSparseCall& call) {
   using F = typename V::F;
+  constexpr int kVectorsOfLine = 64 / (V::width * 4);
   const StripStep* step = call.steps;
   const std::uint32_t* channels = call.channels;
   const float* const x = call.x;
@@ -23,13 +52,21 @@ template <class V, int Vectors, int XVectors>
   const std::ptrdiff_t x_vector = XVectors > 0 ? std::ptrdiff_t{XVectors} * V::width : call.x_vector;
   const StripRun* const runs_end = call.runs + call.run_count;
   const bool curved = call.activation.curve != Curve::clamp;
+  const float* const residual_ahead = call.first ? call.residual : nullptr;
+  StripFetch next(call.next, call.pairs);
   for (const StripRun* run = call.runs; run != runs_end; ++run) {
     for (std::uint32_t pair = run->pairs; pair > 0; --pair, channels += 2) {
+      next.some();
 #pragma GCC unroll 2
       for (std::size_t p = 0; p < 2; ++p) {
-        const float* ahead = y + static_cast<std::ptrdiff_t>(channels[2 * kStripLookahead + p]) * y_channel;
+        const auto channel = static_cast<std::ptrdiff_t>(channels[2 * kStripLookahead + p]);
+        const float* ahead = y + channel * y_channel;
 #pragma GCC unroll 8
-        for (int v = 0; v < Vectors; ++v) __builtin_prefetch(ahead + v * V::width, 1);
+        for (int v = 0; v < Vectors; v += kVectorsOfLine) __builtin_prefetch(ahead + v * V::width, 1);
+        if (residual_ahead == nullptr) continue;
+        ahead = residual_ahead + channel * call.residual_channel;
+#pragma GCC unroll 8
+        for (int v = 0; v < Vectors; v += kVectorsOfLine) __builtin_prefetch(ahead + v * V::width);
       }
       F sum[2][Vectors];
 #pragma GCC unroll 2
