@@ -133,6 +133,16 @@ Value load(const Source& source, const Port& port, std::uint64_t memory_limit,
                       });
 }
 
+/// Reads bytes of a tensor from the file that it views.
+std::function<void(std::size_t, std::span<std::byte>)> reader_of(const Tensor& tensor,
+                                                                 std::shared_ptr<const onnx::MappedFile> file,
+                                                                 std::string name) {
+  const auto start = static_cast<std::size_t>(static_cast<const std::byte*>(tensor.raw()) - file->bytes().data());
+  return [start, file = std::move(file), name = std::move(name)](std::size_t at, std::span<std::byte> into) {
+    with_context([&] { return name; }, [&] { file->read_at(start + at, into); });
+  };
+}
+
 /// Values of symbolic dimensions, as far as they are known.
 class Symbols {
  public:
@@ -263,6 +273,9 @@ GatheredInputs gather_inputs(const std::vector<Port>& ports, const Options& opti
   gathered.batching = plan_batching(ports, types, options.micro_batch);
   for (std::size_t i = 0; i < ports.size(); ++i) {
     gathered.inputs[i].split = gathered.batching.split[i];
+    if (gathered.mapped[i] && gathered.batching.is_job && gathered.batching.split[i]) {
+      gathered.inputs[i].read = reader_of(gathered.inputs[i].value.tensor, gathered.mapped[i], gathered.sources[i]);
+    }
     with_context([&] { return gathered.sources[i] == "random" ? std::string("--shape") : gathered.sources[i]; },
                  [&] {
                    check_input(ports[i],
@@ -285,16 +298,6 @@ std::vector<Value> GatheredInputs::first_request() const {
     request.emplace_back(Tensor::view(whole.dtype(), std::move(shape), const_cast<void*>(whole.raw()), whole.owner()));
   }
   return request;
-}
-
-void GatheredInputs::release_rows(std::int64_t first, std::int64_t count) const {
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (!inputs[i].split || mapped[i] == nullptr) continue;
-    const Tensor& tensor = inputs[i].value.tensor;
-    const std::size_t row_bytes = tensor.bytes() / static_cast<std::size_t>(tensor.shape().front());
-    const auto* begin = static_cast<const std::byte*>(tensor.raw()) + static_cast<std::size_t>(first) * row_bytes;
-    mapped[i]->release({begin, static_cast<std::size_t>(count) * row_bytes});
-  }
 }
 
 std::int64_t GatheredInputs::rows_per_request() const {

@@ -23,8 +23,6 @@ struct GatheredInputs {
 
   /// The values of one request of `batching.micro_batch` rows from the start (everything when it is no job).
   std::vector<Value> first_request() const;
-  /// Lets go of mapped memory of rows that a job has done with: it may be larger than memory.
-  void release_rows(std::int64_t first, std::int64_t count) const;
   std::int64_t rows_per_request() const;  ///< of the first split or batched input; 1 when there is none
 };
 

@@ -121,7 +121,7 @@ Tensor npy_tensor(const NpyHeader& header, std::span<const std::byte> data, std:
 NpyFile load_npy(const std::filesystem::path& path, DType expected) {
   std::shared_ptr<const onnx::MappedFile> file;
   try {
-    file = onnx::MappedFile::open(path, std::uint64_t{1} << 46);
+    file = onnx::MappedFile::open(path, std::uint64_t{1} << 46, onnx::MappedFile::Access::mapped_and_read);
   } catch (const Error& error) {
     throw Error(error.kind() == ErrorKind::model ? ErrorKind::input : error.kind(), error.message());
   }

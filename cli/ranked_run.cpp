@@ -378,7 +378,6 @@ class RankedRun {
     const auto deliver = [&](std::int64_t request, const std::vector<Value>& outputs) {
       const auto [first, rows] = parts_->rows_of(request);
       for (const auto& sink : sinks) sink->take(first, rows, parts_->rows(), outputs);
-      inputs_.release_rows(first, rows);
       progress.update(first + rows, parts_->rows());
       ++next;
     };

@@ -338,7 +338,6 @@ class ModelRun {
         inputs_.inputs, job,
         [&](std::int64_t first, std::int64_t count, const std::vector<Value>& outputs) {
           for (const auto& sink : sinks) sink->take(first, count, batching.rows, outputs);
-          inputs_.release_rows(first, count);
         },
         [&](std::int64_t done, std::int64_t total) { progress.update(done, total); });
     progress.finish();

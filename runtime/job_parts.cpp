@@ -2,6 +2,7 @@
 #include "runtime/job_parts.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.hpp"
 
@@ -24,14 +25,24 @@ Tensor slice_rows(const Tensor& tensor, std::int64_t first, std::int64_t count) 
                       tensor.owner());
 }
 
-/// Rows [first, first + count) followed by copies of the last of them up to `rows`: copies, not zeros, so that the
-/// filling is as legal an input as the row it repeats.
-Tensor padded_rows(const Tensor& tensor, std::int64_t first, std::int64_t count, std::int64_t rows) {
-  Shape shape = tensor.shape();
-  shape[0] = rows;
-  Tensor padded = Tensor::allocate(tensor.dtype(), std::move(shape));
+/// Rows [first, first + count), read.
+Tensor read_rows(const JobInput& input, std::int64_t first, std::int64_t count) {
+  Shape shape = input.value.tensor.shape();
+  shape[0] = count;
+  Tensor rows = Tensor::allocate(input.value.tensor.dtype(), std::move(shape));
+  input.read(static_cast<std::size_t>(first) * stride_of_rows(input.value.tensor),
+             {static_cast<std::byte*>(rows.raw()), rows.bytes()});
+  return rows;
+}
+
+/// `given` followed by copies of its last row up to `rows`: copies, not zeros, so that the filling is as legal an input
+/// as the row it repeats.
+Tensor padded_rows(const Tensor& given, std::int64_t rows) {
+  Shape shape = given.shape();
+  const std::int64_t count = std::exchange(shape[0], rows);
+  Tensor padded = Tensor::allocate(given.dtype(), std::move(shape));
   for (std::int64_t row = 0; row < rows; ++row) {
-    slice_rows(padded, row, 1).copy_from(slice_rows(tensor, first + std::min(row, count - 1), 1));
+    slice_rows(padded, row, 1).copy_from(slice_rows(given, std::min(row, count - 1), 1));
   }
   return padded;
 }
@@ -74,11 +85,11 @@ std::vector<Value> JobParts::request(std::int64_t request) const {
   for (const JobInput& input : inputs_) {
     if (!input.split) {
       values.push_back(input.value);
-    } else if (padded(request)) {
-      values.emplace_back(padded_rows(input.value.tensor, rows.first, rows.count, micro_batch_));
-    } else {
-      values.emplace_back(slice_rows(input.value.tensor, rows.first, rows.count));
+      continue;
     }
+    Tensor given =
+        input.read ? read_rows(input, rows.first, rows.count) : slice_rows(input.value.tensor, rows.first, rows.count);
+    values.emplace_back(padded(request) ? padded_rows(given, micro_batch_) : std::move(given));
   }
   return values;
 }

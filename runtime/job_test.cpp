@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
+#include <cstring>
 #include <thread>
 
 namespace sparse_run {
@@ -61,6 +63,44 @@ TEST(Job, results_arrive_in_order_whatever_finishes_first) {
   EXPECT_EQ(collected.parts.back(), std::pair(std::int64_t{36}, std::int64_t{1}));
   ASSERT_EQ(collected.values.size(), 111u);
   for (std::size_t i = 0; i < collected.values.size(); ++i) EXPECT_EQ(collected.values[i], 2.0f * float(i));
+}
+
+TEST(Job, inputs_that_can_be_read_are_copied_part_by_part) {
+  const Tensor source = counting(7, 3);
+  std::atomic<std::size_t> bytes_read = 0;
+  JobInput input{Tensor::allocate(DType::f32, {7, 3}), true};  // values come from `read` alone
+  for (float& x : input.value.tensor.data<float>()) x = -1;
+  input.read = [&](std::size_t at, std::span<std::byte> into) {
+    std::memcpy(into.data(), static_cast<const std::byte*>(source.raw()) + at, into.size());
+    bytes_read += into.size();
+  };
+  const std::vector<JobInput> inputs = {input};
+  JobOptions options;
+  options.micro_batch = 2;
+  Collected collected;
+  run_job([](std::span<const Value> request) { return twice(request); }, inputs, options, collected.sink(), {});
+  ASSERT_EQ(collected.values.size(), 21u);
+  for (std::size_t i = 0; i < collected.values.size(); ++i) EXPECT_EQ(collected.values[i], 2.0f * float(i));
+  EXPECT_EQ(bytes_read, source.bytes());
+}
+
+TEST(Job, an_input_that_cannot_be_read_any_more_ends_the_job) {
+  JobInput input{counting(9, 1), true};
+  input.read = [](std::size_t at, std::span<std::byte>) {
+    if (at >= 4 * sizeof(float)) throw_error(ErrorKind::input, "it became shorter");
+  };
+  const std::vector<JobInput> inputs = {input};
+  JobOptions options;
+  options.micro_batch = 2;
+  Collected collected;
+  try {
+    run_job([](std::span<const Value> request) { return twice(request); }, inputs, options, collected.sink(), {});
+    FAIL() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_THAT(error.what(), HasSubstr("it became shorter"));
+    EXPECT_THAT(error.what(), HasSubstr("rows 4 to 5"));
+  }
 }
 
 TEST(Job, a_fixed_batch_fills_up_the_last_request_and_cuts_its_result) {

@@ -33,6 +33,7 @@ class Descriptor {
   ~Descriptor() {
     if (value_ >= 0) ::close(value_);
   }
+  int release() noexcept { return std::exchange(value_, -1); }
   int get() const noexcept { return value_; }
   bool valid() const noexcept { return value_ >= 0; }
 
@@ -86,7 +87,7 @@ void discard(std::span<const std::byte> part) noexcept {
 
 }  // namespace
 
-std::shared_ptr<const MappedFile> MappedFile::map(int descriptor, std::uint64_t max_bytes, bool single_link) {
+std::shared_ptr<MappedFile> MappedFile::map(int descriptor, std::uint64_t max_bytes, bool single_link) {
   struct stat status {};
   if (::fstat(descriptor, &status) != 0) throw_cannot_open(errno);
   if (S_ISDIR(status.st_mode)) throw_error(ErrorKind::model, "is a folder; give the path of the file");
@@ -101,18 +102,21 @@ std::shared_ptr<const MappedFile> MappedFile::map(int descriptor, std::uint64_t 
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
   if (data == MAP_FAILED) throw_cannot_open(errno);
   try {
-    return std::shared_ptr<const MappedFile>(new MappedFile(static_cast<const std::byte*>(data), size));
+    return std::shared_ptr<MappedFile>(new MappedFile(static_cast<const std::byte*>(data), size));
   } catch (...) {
     ::munmap(data, size);
     throw;
   }
 }
 
-std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path, std::uint64_t max_bytes) {
+std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path, std::uint64_t max_bytes,
+                                                   Access access) {
   // O_NONBLOCK: a FIFO without a writer must be refused, not waited for.
-  const Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!descriptor.valid()) throw_cannot_open(errno);
-  return map(descriptor.get(), max_bytes, false);
+  auto file = map(descriptor.get(), max_bytes, false);
+  if (access == Access::mapped_and_read) file->descriptor_ = descriptor.release();
+  return file;
 }
 
 std::shared_ptr<const MappedFile> MappedFile::open_beneath(const std::filesystem::path& folder,
@@ -146,6 +150,25 @@ MappedFile::MappedFile(const std::byte* data, std::size_t size) : data_(data), s
 MappedFile::~MappedFile() {
   mappings().remove(data_);
   ::munmap(const_cast<std::byte*>(data_), size_);
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void MappedFile::read_at(std::uint64_t offset, std::span<std::byte> into) const {
+  require(descriptor_ >= 0, "read_at of a file that was opened to be mapped only");
+  for (std::size_t done = 0; done < into.size();) {
+    const ssize_t got = ::pread(descriptor_, into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      throw_error(ErrorKind::input, "cannot be read at byte {}: {}", offset + done,
+                  std::generic_category().message(errno));
+    }
+    if (got == 0) {
+      throw_error(ErrorKind::input,
+                  "ends at byte {}, and had {} when it was opened; it must not change while it is read", offset + done,
+                  size_);
+    }
+    done += static_cast<std::size_t>(got);
+  }
 }
 
 void MappedFile::release(std::span<const std::byte> part) const noexcept { discard(part); }

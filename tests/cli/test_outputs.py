@@ -168,6 +168,27 @@ def test_interrupted_job_leaves_nothing(tmp_path, results, sent):
     assert_nothing_left(results)
 
 
+def test_an_input_that_shrinks_during_a_job_is_an_error(tmp_path, results):
+    path, given = slow_model(tmp_path), tmp_path / "v.npy"
+    np.lib.format.open_memmap(given, "w+", np.float32, (200_000, 1000)).flush()
+    command = [executable.path(), path, "--input", f"v0={given}", "--micro-batch", "4", "-q"]
+    process = subprocess.Popen(
+        [*command, "--output", results / "out.npz"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=executable.environment(),
+    )
+    deadline = time.monotonic() + 30
+    while process.poll() is None and not writes_into(process, results) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.truncate(given, 4096)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == executable.FILE, said
+    assert "v.npy" in said and "must not change" in said, said
+    assert_nothing_left(results)
+
+
 def test_timeout_leaves_nothing(tmp_path, results):
     path = slow_model(tmp_path)
     np.lib.format.open_memmap(tmp_path / "v.npy", "w+", np.float32, (200_000, 1000)).flush()
