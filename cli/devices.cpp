@@ -18,6 +18,9 @@ constexpr double kDefaultShare = 0.8;
 /// Most memory for models from strangers, unless --memory-limit says otherwise.
 constexpr std::uint64_t kUntrustedBytes = std::uint64_t{4} << 30;
 
+/// Per partition of an emulated device: enough for the activations of a large request.
+constexpr std::size_t kReplayBytes = std::size_t{256} << 20;
+
 void check_device_name(const std::string& name, const char* option) {
   if (name == "cpu" || name.starts_with("emulated:")) return;
   if (name.starts_with("gpu:")) {
@@ -39,6 +42,8 @@ gpu::EmulatedGpuOptions emulation_of(const DeviceSpec& device, const HostSpec& h
   emulation.dispatch_s = device.dispatch_us * kMicro;
   emulation.copy_bytes_per_s = link.gb_per_s * kGiga;
   emulation.copy_latency_s = link.latency_us * kMicro;
+  emulation.relative_error = device.relative_error;
+  emulation.replay_bytes = kReplayBytes;
   return emulation;
 }
 

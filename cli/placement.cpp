@@ -49,11 +49,12 @@ int computing_threads(const Options& options, const Machine& machine) {
 }
 
 Topology topology_in_use(const Options& options, const Machine& machine, int threads) {
-  if (!options.topology.empty()) {
-    return with_context([&] { return "--topology " + options.topology; },
-                        [&] { return topology_from_json(read_text(options.topology, "--topology")); });
-  }
   Topology topology = discover_topology(machine, threads);
+  if (!options.topology.empty()) {
+    return with_context(
+        [&] { return "--topology " + options.topology; },
+        [&] { return topology_from_json(read_text(options.topology, "--topology"), &topology.hosts.front().cpu()); });
+  }
   HostSpec& host = topology.hosts.front();
   for (const std::string& named : options.devices) {
     const std::string name = full_device_name(named);
@@ -111,7 +112,7 @@ std::shared_ptr<PlacementPlanner> make_planner(const Options& options, const Mac
   planner.model_hash = model_hash;
   planner.notice = notice;
   // Measurements are those of this machine's CPU; a topology file may describe another.
-  if (options.topology.empty()) {
+  if (planner.topology.hosts.front().cpu().discovered) {
     const std::string key = calibration_key(machine, threads);
     planner.calibration = usable_calibration(options, key, notice);
   }
@@ -134,7 +135,7 @@ std::string list_topology(const Options& options, const Machine& machine) {
   if (topology.ranks() > 1) {
     text += fmt::format("network: {:.4g} GB/s, {:.4g} us\n", topology.network_gb_per_s, topology.network_latency_us);
   }
-  if (!options.topology.empty()) return text;
+  if (!topology.hosts.front().cpu().discovered) return text;
   const std::string key = calibration_key(machine, computing_threads(options, machine));
   const auto calibration = usable_calibration(options, key, {});
   if (calibration) {

@@ -26,9 +26,14 @@ std::string percent(double share) { return fmt::format("{:.0f}%", 100 * share); 
 
 std::string simulate_cluster(const Options& options, const PlacementPlanner& planner, const Graph& graph) {
   PlannerOptions planning = planner.options();
+  const DeviceSpec this_cpu = planner.options().topology.hosts.front().cpu();
   planning.topology = with_context([&] { return "--simulate " + options.simulate; },
-                                   [&] { return topology_from_json(read_text(options.simulate, "--simulate")); });
-  planning.calibration.reset();  // measurements are those of this machine
+                                   [&] {
+                                     return topology_from_json(read_text(options.simulate, "--simulate"),
+                                                               this_cpu.discovered ? &this_cpu : nullptr);
+                                   });
+  // Measurements are those of this machine.
+  if (!planning.topology.hosts.front().cpu().discovered) planning.calibration.reset();
   if (options.memory_limits.empty()) planning.memory_limits.clear();
   SimulationOptions simulation;
   simulation.requests = options.requests.value_or(kRequestsPerRank * planning.topology.ranks());

@@ -49,8 +49,8 @@ TEST(Work, of_a_convolution_counts_multiply_adds_zeros_and_bytes) {
   EXPECT_LT(conv.zeros, 0.01);
   const NodeWork dense = work_of(*network.graph, network.graph->nodes().back(), zeros);
   EXPECT_EQ(dense.layer, LayerClass::product);
-  EXPECT_DOUBLE_EQ(dense.dense_flops, 2.0 * 8 * 2048 * 2048);
-  EXPECT_NEAR(dense.zeros, 0.97, 0.005);
+  EXPECT_DOUBLE_EQ(dense.dense_flops, 2.0 * 8 * 3072 * 3072);
+  EXPECT_NEAR(dense.zeros, 0.99, 0.005);
   EXPECT_DOUBLE_EQ(dense.columns, 8);
 }
 

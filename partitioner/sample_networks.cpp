@@ -96,8 +96,8 @@ SampleNetwork dense_beside_sparse(std::uint64_t seed) {
   ValueId x = sketch.input({8, 64, 28, 28});
   for (int i = 0; i < 3; ++i) x = sketch.convolution(x, 64, 3);
   x = sketch.flatten(sketch.pool(x));
-  for (const std::int64_t width : {2048, 2048, 2048}) x = sketch.dense(x, width, 0.97);
-  return sketch.finish(x, "dense convolutions, then fully connected layers with 97% zeros");
+  for (const std::int64_t width : {3072, 3072, 3072, 3072}) x = sketch.dense(x, width, 0.99);
+  return sketch.finish(x, "dense convolutions, then fully connected layers with 99% zeros");
 }
 
 SampleNetwork large_embedding(std::uint64_t seed) {

@@ -16,7 +16,7 @@ struct SampleNetwork {
   std::shared_ptr<const Graph> graph;
 };
 
-/// Dense convolutions on images, then fully connected layers with 97% zeros.
+/// Dense convolutions on images, then fully connected layers with 99% zeros.
 SampleNetwork dense_beside_sparse(std::uint64_t seed);
 /// Rows of a large table, then dense fully connected layers with many columns.
 SampleNetwork large_embedding(std::uint64_t seed);

@@ -93,6 +93,7 @@ Topology discover_topology(const Machine& machine, int threads) {
   const double ghz = frequency_ghz();
   DeviceSpec cpu;
   cpu.name = "cpu";
+  cpu.discovered = true;
   cpu.memory_bytes = std::max<std::size_t>(machine.memory_bytes, std::size_t{1} << 28);
   cpu.dense_gflops = cores * ghz * flops_per_cycle(machine) * kDenseEfficiency;
   cpu.sparse_gflops = cpu.dense_gflops * kSparseEfficiency;

@@ -25,13 +25,15 @@ struct DeviceSpec {
   std::string name;  ///< "cpu", "gpu:0", "emulated:1"
   DeviceKind kind = DeviceKind::cpu;
   bool emulated = false;
+  bool discovered = false;  ///< this machine's CPU: its rates were found here and measurements hold for it
   std::size_t memory_bytes = 0;
   double dense_gflops = 0;   ///< f32 products and convolutions
   double sparse_gflops = 0;  ///< on the non-zeros of unstructured sparse weights; 0: only dense kernels
   double memory_gb_per_s = 0;
   std::vector<CacheSpec> caches;
-  double launch_us = 0;    ///< for every kernel
-  double dispatch_us = 0;  ///< for every partition
+  double launch_us = 0;       ///< for every kernel
+  double dispatch_us = 0;     ///< for every partition
+  double relative_error = 0;  ///< of an emulated device: every second f32 result is off by this share
 };
 
 /// A connection of two devices of a host, each direction on its own.
@@ -73,8 +75,11 @@ Topology discover_topology(const Machine& machine, int threads);
 DeviceSpec default_emulated_device(const DeviceSpec& cpu, int index);
 
 std::string topology_to_json(const Topology& topology);
-/// Error(usage) names the field that is missing, unknown, not positive or absurd. The text is not trusted.
-Topology topology_from_json(const std::string& text);
+/// Error(usage) names the field that is missing, unknown, not positive or absurd. The text is not trusted. A CPU that
+/// is marked as discovered gets its numbers from `this_cpu`, and so do devices whose rates are multiples of the CPU's
+/// (`dense_times_cpu`, `memory_times_cpu`): such a file fits every machine it is run on. Error(usage) for it when
+/// `this_cpu` is nullptr.
+Topology topology_from_json(const std::string& text, const DeviceSpec* this_cpu = nullptr);
 /// 16 hexadecimal digits that change with every number.
 std::string topology_hash(const Topology& topology);
 /// Hash of any text by the same function (FNV-1a, 64 bits).

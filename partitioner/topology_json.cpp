@@ -27,6 +27,7 @@ OrderedJson device_json(const DeviceSpec& device) {
                       {"memory_gb_per_s", device.memory_gb_per_s},
                       {"launch_us", device.launch_us},
                       {"dispatch_us", device.dispatch_us}};
+  if (device.relative_error > 0) json["relative_error"] = device.relative_error;
   json["caches"] = OrderedJson::array();
   for (const CacheSpec& cache : device.caches) {
     json["caches"].push_back({{"level", cache.level}, {"bytes", cache.bytes}, {"gb_per_s", cache.gb_per_s}});
@@ -34,9 +35,39 @@ OrderedJson device_json(const DeviceSpec& device) {
   return json;
 }
 
-DeviceSpec read_device(const JsonFields& fields) {
-  fields.refuse_unknown({"name", "kind", "emulated", "memory_bytes", "dense_gflops", "sparse_gflops", "memory_gb_per_s",
-                         "launch_us", "dispatch_us", "caches"});
+/// The number of gigaflops or gigabytes per second, given as such or as a multiple of the CPU's.
+double read_rate(const JsonFields& fields, const std::string& absolute, const std::string& relative,
+                 double of_this_cpu) {
+  if (fields.find(relative) == nullptr) return fields.number(absolute, kLeastRate, kMostRate);
+  if (fields.find(absolute) != nullptr) {
+    throw_error(ErrorKind::usage, "{}: give this or {}, not both", fields.where(absolute), relative);
+  }
+  const double times = fields.number(relative, kLeastRate, kMostRate);
+  if (of_this_cpu <= 0) {
+    throw_error(ErrorKind::usage, "{}: needs a CPU that is marked as discovered", fields.where(relative));
+  }
+  return std::min(kMostRate, times * of_this_cpu);
+}
+
+/// `this_cpu` is nullptr when numbers of this machine are not to be had.
+DeviceSpec read_device(const JsonFields& fields, const DeviceSpec* this_cpu) {
+  if (fields.flag_or("discovered", false)) {
+    fields.refuse_unknown({"name", "kind", "discovered"});
+    if (fields.text("kind") != "cpu") {
+      throw_error(ErrorKind::usage, "{}: only the CPU can be discovered", fields.where("discovered"));
+    }
+    if (this_cpu == nullptr) {
+      throw_error(ErrorKind::usage, "{}: this use of a topology needs its numbers in the file; see --topology-out",
+                  fields.where("discovered"));
+    }
+    DeviceSpec device = *this_cpu;
+    device.name = fields.text("name");
+    device.discovered = true;
+    return device;
+  }
+  fields.refuse_unknown({"name", "kind", "emulated", "discovered", "memory_bytes", "dense_gflops", "dense_times_cpu",
+                         "sparse_gflops", "memory_gb_per_s", "memory_times_cpu", "launch_us", "dispatch_us", "caches",
+                         "relative_error"});
   DeviceSpec device;
   device.name = fields.text("name");
   const std::string kind = fields.text("kind");
@@ -46,9 +77,14 @@ DeviceSpec read_device(const JsonFields& fields) {
   device.kind = kind == "cpu" ? DeviceKind::cpu : DeviceKind::gpu;
   device.emulated = fields.flag_or("emulated", false);
   device.memory_bytes = static_cast<std::size_t>(fields.integer("memory_bytes", 1, kMostBytes));
-  device.dense_gflops = fields.number("dense_gflops", kLeastRate, kMostRate);
+  device.dense_gflops = read_rate(fields, "dense_gflops", "dense_times_cpu", this_cpu ? this_cpu->dense_gflops : 0);
   device.sparse_gflops = fields.number_or("sparse_gflops", 0, 0, kMostRate);
-  device.memory_gb_per_s = fields.number("memory_gb_per_s", kLeastRate, kMostRate);
+  device.memory_gb_per_s =
+      read_rate(fields, "memory_gb_per_s", "memory_times_cpu", this_cpu ? this_cpu->memory_gb_per_s : 0);
+  device.relative_error = fields.number_or("relative_error", 0, 0, 1);
+  if (device.relative_error > 0 && !device.emulated) {
+    throw_error(ErrorKind::usage, "{}: only emulated devices have one", fields.where("relative_error"));
+  }
   device.launch_us = fields.number_or("launch_us", 0, 0, kMostMicroseconds);
   device.dispatch_us = fields.number_or("dispatch_us", 0, 0, kMostMicroseconds);
   for (const JsonFields& cache : fields.objects("caches")) {
@@ -72,7 +108,7 @@ void check_device_name(const DeviceSpec& device, const std::string& place) {
   }
 }
 
-HostSpec read_host(const JsonFields& fields) {
+HostSpec read_host(const JsonFields& fields, const DeviceSpec* this_cpu) {
   fields.refuse_unknown({"name", "count", "devices", "links"});
   HostSpec host;
   host.name = fields.text("name");
@@ -80,7 +116,7 @@ HostSpec read_host(const JsonFields& fields) {
   std::set<std::string> names;
   int cpus = 0;
   for (const JsonFields& entry : fields.objects("devices")) {
-    host.devices.push_back(read_device(entry));
+    host.devices.push_back(read_device(entry, this_cpu));
     check_device_name(host.devices.back(), entry.where("name"));
     if (!names.insert(host.devices.back().name).second) {
       throw_error(ErrorKind::usage, "{}: '{}' is there twice", entry.where("name"), host.devices.back().name);
@@ -141,7 +177,7 @@ std::string topology_to_json(const Topology& topology) {
   return json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + '\n';
 }
 
-Topology topology_from_json(const std::string& text) {
+Topology topology_from_json(const std::string& text, const DeviceSpec* this_cpu) {
   const Json json = parse_json(text, "topology");
   const JsonFields fields(json, "topology");
   fields.expect_schema_version(Topology::kSchemaVersion);
@@ -149,7 +185,7 @@ Topology topology_from_json(const std::string& text) {
   Topology topology;
   topology.name = fields.text_or("name", "unnamed");
   for (const JsonFields& entry : fields.objects("hosts")) {
-    topology.hosts.push_back(read_host(entry));
+    topology.hosts.push_back(read_host(entry, this_cpu));
     if (topology.hosts.size() > kMostRanks || topology.ranks() > kMostRanks) {
       throw_error(ErrorKind::usage, "topology: more than {} hosts", kMostRanks);
     }

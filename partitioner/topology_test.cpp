@@ -74,6 +74,37 @@ TEST(Topology, numbers_that_are_none_are_refused_by_name) {
   EXPECT_THAT(refusal(cpu_with(R"("gflops":3)")), HasSubstr("gflops"));
 }
 
+TEST(Topology, a_discovered_cpu_gives_its_numbers_to_the_file_and_to_devices_that_are_multiples_of_it) {
+  const char* const here = R"({"name":"cpu","kind":"cpu","discovered":true})";
+  const auto gpu = [](const std::string& rate) {
+    return R"(,{"name":"emulated:0","kind":"gpu","emulated":true,"memory_bytes":9,"memory_times_cpu":2,)" + rate + "}";
+  };
+  const DeviceSpec this_cpu = example_cpu();
+  const Topology topology = topology_from_json(with_devices(here + gpu(R"("dense_times_cpu":4)")), &this_cpu);
+  EXPECT_TRUE(topology.hosts[0].cpu().discovered);
+  EXPECT_EQ(topology.hosts[0].cpu().dense_gflops, this_cpu.dense_gflops);
+  EXPECT_EQ(topology.hosts[0].devices[1].dense_gflops, 4 * this_cpu.dense_gflops);
+  EXPECT_EQ(topology.hosts[0].devices[1].memory_gb_per_s, 2 * this_cpu.memory_gb_per_s);
+  EXPECT_THAT(refusal(with_devices(here)), HasSubstr("discovered"));
+  EXPECT_THAT(refusal(with_devices(kCpu + gpu(R"("dense_times_cpu":4)"))), HasSubstr("times_cpu"));
+  EXPECT_THAT(refusal(with_devices(kCpu + gpu(R"("dense_times_cpu":4,"dense_gflops":1)"))), HasSubstr("not both"));
+  EXPECT_THAT(refusal(with_devices(kCpu + gpu(R"("dense_times_cpu":-4)"))), HasSubstr("dense_times_cpu"));
+  EXPECT_THAT(refusal(with_devices(R"({"name":"cpu","kind":"cpu","discovered":true,"dense_gflops":1})")),
+              HasSubstr("dense_gflops"));
+  EXPECT_THAT(refusal(with_devices(R"({"name":"gpu:0","kind":"gpu","discovered":true})")), HasSubstr("only the CPU"));
+}
+
+TEST(Topology, only_emulated_devices_have_an_error) {
+  const auto device = [](const char* emulated, const char* error) {
+    return std::string(kCpu) + R"(,{"name":")" + (std::string(emulated) == "true" ? "emulated" : "gpu") +
+           R"(:0","kind":"gpu","memory_bytes":9,"dense_gflops":1,"memory_gb_per_s":1,"emulated":)" + emulated +
+           R"(,"relative_error":)" + error + "}";
+  };
+  EXPECT_EQ(topology_from_json(with_devices(device("true", "0.25"))).hosts[0].devices[1].relative_error, 0.25);
+  EXPECT_THAT(refusal(with_devices(device("false", "0.25"))), HasSubstr("relative_error"));
+  EXPECT_THAT(refusal(with_devices(device("true", "-1"))), HasSubstr("relative_error"));
+}
+
 TEST(Topology, shapes_that_make_no_sense_are_refused) {
   EXPECT_THAT(refusal(""), HasSubstr("JSON"));
   EXPECT_THAT(refusal("[1]"), HasSubstr("object"));

@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "bench/placement/comparison.hpp"
 #include "bench/placement/measured.hpp"
+#include "bench/placement/network_file.hpp"
 #include "cpu/reference/evaluator.hpp"
 #include "graph/onnx/import.hpp"
 #include "graph/passes/pipeline.hpp"
@@ -27,6 +28,7 @@ struct Arguments {
   std::string objective = "latency";
   std::string json;
   std::string html;
+  std::string networks;  ///< folder to write sample networks into
   int repetitions = 5;
   int random_nodes = 0;
   std::uint64_t seed = 1;
@@ -116,9 +118,11 @@ void compare(const Arguments& arguments) {
   if (!arguments.only_given) {
     for (SampleNetwork& network : sample_networks(arguments.seed)) networks.push_back(std::move(network));
   }
+  const Topology here = discover_topology(discover_machine(), 0);
   std::vector<Topology> topologies;
   for (const std::string& path : arguments.topologies) {
-    topologies.push_back(with_context([&] { return path; }, [&] { return topology_from_json(read_file(path)); }));
+    topologies.push_back(with_context([&] { return path; },
+                                      [&] { return topology_from_json(read_file(path), &here.hosts.front().cpu()); }));
     topologies.back().name = stem(path);
   }
   std::vector<std::string> policies = arguments.policies;
@@ -173,7 +177,7 @@ int main(int argc, char** argv) {
   sparse_run::bench::Arguments arguments;
   CLI::App app("Compares placement policies over models and topologies, in one interleaved run.");
   app.add_option("models", arguments.models, "ONNX models; sample networks are compared too unless --only-given");
-  app.add_option("--topology", arguments.topologies, "topology files")->required()->allow_extra_args(false);
+  app.add_option("--topology", arguments.topologies, "topology files")->allow_extra_args(false);
   app.add_option("--policy", arguments.policies,
                  "policies besides the built-in ones: NAME:key=value or a shared object")
       ->allow_extra_args(false);
@@ -184,11 +188,19 @@ int main(int argc, char** argv) {
   app.add_option("--seed", arguments.seed, "of policies and networks");
   app.add_option("--json", arguments.json, "write the comparison as JSON");
   app.add_option("--html", arguments.html, "write the comparison as a page");
+  app.add_option("--write-networks", arguments.networks, "write the sample networks as ONNX files into this folder");
   app.add_flag("--measure", arguments.measure, "run the plans on topologies of CPU and emulated GPUs");
   app.add_flag("--only-given", arguments.only_given, "only models and policies that are named");
   CLI11_PARSE(app, argc, argv);
   try {
-    sparse_run::bench::compare(arguments);
+    if (!arguments.networks.empty()) {
+      for (const auto& network : sparse_run::sample_networks(arguments.seed)) {
+        fmt::print("{}\n", sparse_run::bench::write_network(network, arguments.networks).string());
+      }
+    } else if (arguments.topologies.empty()) {
+      sparse_run::throw_error(sparse_run::ErrorKind::usage, "name a --topology, or --write-networks");
+    }
+    if (!arguments.topologies.empty()) sparse_run::bench::compare(arguments);
     return 0;
   } catch (const sparse_run::Error& error) {
     fmt::print(stderr, "placement-bench: {}\n", error.what());

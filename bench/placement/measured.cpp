@@ -57,6 +57,8 @@ MeasuredPlan::MeasuredPlan(std::shared_ptr<const Graph> graph, const Plan& plan,
     options.flops_per_s = spec.dense_gflops * 1e9;
     options.memory_bytes_per_s = spec.memory_gb_per_s * 1e9;
     options.launch_s = spec.launch_us * 1e-6;
+    options.dispatch_s = spec.dispatch_us * 1e-6;
+    options.replay_bytes = std::size_t{256} << 20;
     options.copy_bytes_per_s = link.gb_per_s * 1e9;
     options.copy_latency_s = link.latency_us * 1e-6;
     devices.push_back(std::make_shared<gpu::EmulatedGpu>(options, cpu));

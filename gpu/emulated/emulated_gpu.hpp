@@ -13,14 +13,17 @@ namespace sparse_run::gpu {
 struct EmulatedGpuOptions {
   std::string name = "emulated:0";
   std::size_t memory_bytes = std::size_t{4} << 30;
-  int threads = 1;                   ///< that compute its kernels, in an arena of their own
-  double flops_per_s = 0;            ///< dense: zeros are multiplied like any number
-  double memory_bytes_per_s = 0;     ///< operands and results of each layer
-  double launch_s = 0;               ///< per layer
-  double dispatch_s = 0;             ///< per partition
-  double copy_bytes_per_s = 0;       ///< of each direction
-  double copy_latency_s = 0;         ///< per copy
-  double relative_error = 0;         ///< every second f32 result is off by this share, like a less precise unit
+  int threads = 1;                ///< that compute its kernels, in an arena of their own
+  double flops_per_s = 0;         ///< dense: zeros are multiplied like any number
+  double memory_bytes_per_s = 0;  ///< operands and results of each layer
+  double launch_s = 0;            ///< per layer
+  double dispatch_s = 0;          ///< per partition
+  double copy_bytes_per_s = 0;    ///< of each direction
+  double copy_latency_s = 0;      ///< per copy
+  double relative_error = 0;      ///< every second f32 result is off by this share, like a less precise unit
+  /// Operands and results of a partition that are remembered, so that the same operands need no arithmetic again and
+  /// the device may be faster than the host it is emulated on; 0: everything is computed.
+  std::size_t replay_bytes = 0;
   bool scribble_on_release = false;  ///< freed memory becomes not-a-number: for tests
 };
 

@@ -154,54 +154,60 @@ bool mixed(const Assignment& assignment) {
   return std::any_of(assignment.begin(), assignment.end(), [&](int d) { return d != assignment.front(); });
 }
 
-TEST(MixedPlacement, is_optimal_for_dense_beside_sparse_and_found_by_auto_and_density) {
-  Setting setting{example_topology("workstation"), CostModel(), {}};
-  const SampleNetwork network = dense_beside_sparse(kSeed);
-  const PlacementProblem problem = setting.problem(*network.graph);
+/// A network and a topology on which the best placement uses both devices.
+struct Pair {
+  friend void PrintTo(const Pair& pair, std::ostream* stream) { *stream << pair.name << " on " << pair.topology; }
+
+  const char* name;
+  SampleNetwork (*network)(std::uint64_t seed);
+  const char* topology;
+  std::map<std::string, std::uint64_t> limits;
+};
+
+class MixedPlacement : public testing::TestWithParam<Pair> {};
+
+TEST_P(MixedPlacement, is_optimal_and_found_by_auto_and_density) {
+  const auto& [name, make, topology, limits] = GetParam();
+  Setting setting{example_topology(topology), CostModel(), {}};
+  const SampleNetwork network = make(kSeed);
+  const PlacementProblem problem = setting.problem(*network.graph, limits);
   Assignment best;
   const double least = exhaustive(problem, Objective::latency, &best);
   ASSERT_TRUE(mixed(best));
-  EXPECT_LE(cost_of(problem, "auto"), least * 1.02);
-  EXPECT_LE(cost_of(problem, "density"), least * 1.05);
-  EXPECT_LT(least, 0.9 * std::min(cost_of(problem, "cpu"), cost_of(problem, "gpu")));
+  EXPECT_LT(least, 0.9 * cost_of(problem, "cpu"));
+  const Assignment on_gpu(problem.works.size(), 1);  // does not fit, or is slower
+  EXPECT_LT(least, 0.9 * cost_of(problem, on_gpu));
+  EXPECT_LE(cost_of(problem, "auto"), least * 1.05);
+  // Where memory is short, a rule of thumb that is then repaired stays further behind.
+  EXPECT_LE(cost_of(problem, "density"), least * (cost_of(problem, on_gpu) > 1 ? 1.25 : 1.05));
   for (const char* policy : {"auto", "density"}) {
     const Assignment chosen = place(*find_policy(policy), problem, {});
+    EXPECT_TRUE(mixed(chosen)) << policy;
     for (int node = 0; node < problem.node_count(); ++node) {
       const NodeWork& work = problem.works[static_cast<std::size_t>(node)];
-      const bool on_gpu = problem.is_gpu(chosen[static_cast<std::size_t>(node)]);
-      if (work.layer == LayerClass::convolution) {
-        EXPECT_TRUE(on_gpu);
-      } else if (work.layer == LayerClass::product) {
-        EXPECT_FALSE(on_gpu);
+      if (problem.is_gpu(chosen[static_cast<std::size_t>(node)])) {
+        EXPECT_LT(work.zeros, 0.95) << policy << ", node " << node;
+      } else if (std::string(name) == "dense_beside_sparse") {
+        EXPECT_NE(work.layer, LayerClass::convolution) << policy << ", node " << node;
       }
     }
   }
 }
 
-TEST(MixedPlacement, is_optimal_for_a_large_embedding_and_found_by_auto_and_density) {
-  Setting setting{example_topology("small_accelerator"), CostModel(), {}};
-  const SampleNetwork network = large_embedding(kSeed);
-  const PlacementProblem problem = setting.problem(*network.graph, {{"gpu:0", std::uint64_t{32} << 20}});
-  Assignment best;
-  const double least = exhaustive(problem, Objective::latency, &best);
-  ASSERT_TRUE(mixed(best));
-  EXPECT_LE(cost_of(problem, "auto"), least * 1.02);
-  EXPECT_LE(cost_of(problem, "density"), least * 1.05);
-  EXPECT_LT(least, 0.9 * cost_of(problem, "cpu"));
-}
+const Pair kPairs[] = {
+    {"dense_beside_sparse", dense_beside_sparse, "workstation", {}},
+    {"dense_beside_sparse", dense_beside_sparse, "this_machine_and_gpu", {}},
+    {"large_embedding", large_embedding, "small_accelerator", {{"gpu:0", std::uint64_t{32} << 20}}},
+    {"large_embedding", large_embedding, "this_machine_and_small_gpu", {}},
+    {"more_weights_than_memory", more_weights_than_memory, "small_accelerator", {}},
+    {"more_weights_than_memory", more_weights_than_memory, "this_machine_and_small_gpu", {}},
+};
 
-TEST(MixedPlacement, is_optimal_where_an_accelerator_is_short_of_memory_and_found_by_auto) {
-  Setting setting{example_topology("small_accelerator"), CostModel(), {}};
-  const SampleNetwork network = more_weights_than_memory(kSeed);
-  const PlacementProblem problem = setting.problem(*network.graph);
-  Assignment best;
-  const double least = exhaustive(problem, Objective::latency, &best);
-  ASSERT_TRUE(mixed(best));
-  EXPECT_LE(cost_of(problem, "auto"), least * 1.02);
-  EXPECT_LT(least, 0.9 * cost_of(problem, "cpu"));
-}
+INSTANTIATE_TEST_SUITE_P(Pairs, MixedPlacement, testing::ValuesIn(kPairs), [](const auto& tested) {
+  return std::string(tested.param.name) + "_on_" + tested.param.topology;
+});
 
-TEST(MixedPlacement, one_device_is_taken_where_everything_is_dense_or_tiny) {
+TEST(OneDevice, is_taken_where_everything_is_dense_or_tiny) {
   Setting setting{example_topology("workstation"), CostModel(), {}};
   const SampleNetwork dense_network = everything_dense(kSeed);
   const SampleNetwork tiny_network = everything_tiny(kSeed);

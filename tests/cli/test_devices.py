@@ -105,6 +105,21 @@ def test_cuts_are_verified(tmp_path, softened):
     assert "cpu -> emulated:0" in lines[0] and "emulated:0 -> emulated:1" in lines[1]
 
 
+def test_cuts_behind_a_device_that_computes_wrongly_are_a_mismatch(tmp_path, softened):
+    def device(name, **rest):
+        return {"name": name, "memory_bytes": 1 << 30, "dense_gflops": 10, "memory_gb_per_s": 10, **rest}
+    topology = tmp_path / "topology.json"
+    topology.write_text(json.dumps({"schema_version": 1, "hosts": [{"name": "here", "devices": [
+        device("cpu", kind="cpu"), device("emulated:0", kind="gpu", emulated=True, relative_error=0.01),
+        device("emulated:1", kind="gpu", emulated=True)]}]}))
+    result = executable.run(softened, "--topology", topology, "--plan", three_parts(tmp_path), "--verify-cuts")
+    assert result.exit_code == executable.MISMATCH, result.describe()
+    assert "emulated:0 -> emulated:1" in result.stdout
+    looser = executable.run(softened, "--topology", topology, "--plan", three_parts(tmp_path), "--verify-cuts",
+                            "--rtol", "0.1")
+    assert looser.exit_code == executable.OK, looser.describe()
+
+
 def test_verifying_a_plan_without_cuts_says_so(tmp_path, softened):
     result = executable.run(softened, "--devices", "cpu", "--verify-cuts")
     assert result.exit_code == executable.OK, result.describe()
