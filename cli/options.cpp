@@ -29,6 +29,7 @@ struct Typed {
   std::vector<std::string> memory_limits;
   std::string scenario = "latency";
   std::string parallel = "auto";
+  std::string node_cut = "auto";
   std::string config;
   bool dump_config = false;
   int verbose = 0;
@@ -152,9 +153,14 @@ void define_place(CLI::App& app, Options& options, Typed& typed) {
 }
 
 void define_ranks(CLI::App& app, Options& options, Typed& typed) {
-  single(app, "--parallel", typed.parallel, "FORM",
-         "How the ranks of mpirun or srun share the work: data (requests are spread), pipeline (each rank holds a "
-         "stage), rows (each rank holds part of every large weight), hybrid (several pipelines), auto (default).")
+  single(
+      app, "--parallel", typed.parallel, "FORM",
+      "How the ranks of mpirun or srun share the work: data (requests are spread), pipeline (each rank holds a "
+      "stage), rows (each rank holds part of every large weight), hybrid (several pipelines), graph (each rank holds "
+      "nodes of a graph), auto (default).")
+      ->group(kPlace);
+  single(app, "--node-cut", typed.node_cut, "NAME",
+         "How --parallel graph divides nodes: auto (METIS when the build has it), ranges (consecutive nodes).")
       ->group(kPlace);
   single(app, "--deadline", options.deadline, "S", "Longest silence of a rank before the job ends; exit 7 (30).")
       ->group(kPlace);
@@ -325,15 +331,15 @@ void understand(Options& options, const Typed& typed) {
   }
   check(typed.scenario == "latency" || typed.scenario == "throughput", "--scenario: choose latency or throughput");
   options.scenario = typed.scenario == "latency" ? Scenario::latency : Scenario::throughput;
-  const std::pair<const char*, Parallel> forms[] = {{"auto", Parallel::automatic},
-                                                    {"data", Parallel::data},
-                                                    {"pipeline", Parallel::pipeline},
-                                                    {"rows", Parallel::rows},
-                                                    {"hybrid", Parallel::hybrid}};
+  const std::pair<const char*, Parallel> forms[] = {{"auto", Parallel::automatic},    {"data", Parallel::data},
+                                                    {"pipeline", Parallel::pipeline}, {"rows", Parallel::rows},
+                                                    {"hybrid", Parallel::hybrid},     {"graph", Parallel::graph}};
   const auto form = std::find_if(std::begin(forms), std::end(forms),
                                  [&](const auto& known) { return typed.parallel == known.first; });
-  check(form != std::end(forms), "--parallel: choose data, pipeline, rows, hybrid or auto");
+  check(form != std::end(forms), "--parallel: choose data, pipeline, rows, hybrid, graph or auto");
   options.parallel = form->second;
+  check(typed.node_cut == "auto" || typed.node_cut == "ranges", "--node-cut: choose auto or ranges");
+  options.node_cut = typed.node_cut == "ranges" ? NodeCut::ranges : NodeCut::best;
   check(options.deadline >= 0.5 && options.deadline <= 1e6, "--deadline: give seconds from 0.5 to 1e6");
   options.verbosity = typed.quiet ? -1 : typed.verbose;
   check(options.threads >= 0 && options.threads <= 4096, "--threads: give a number from 1 to 4096");

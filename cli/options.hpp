@@ -8,13 +8,14 @@
 #include <vector>
 
 #include "base/shape.hpp"
+#include "runtime/distributed/node_owners.hpp"
 
 namespace sparse_run::cli {
 
 enum class Scenario { latency, throughput };
 
 /// How several ranks share the work.
-enum class Parallel { automatic, data, pipeline, rows, hybrid };
+enum class Parallel { automatic, data, pipeline, rows, hybrid, graph };
 
 /// What was asked. Options that were not given keep these defaults.
 struct Options {
@@ -49,14 +50,15 @@ struct Options {
   std::string export_placed;  ///< the model with the plan's devices written into it
   bool verify_cuts = false;
   Parallel parallel = Parallel::automatic;
+  NodeCut node_cut = NodeCut::best;
   double deadline = 30;  ///< seconds that a rank may be silent
   bool resume = false;
   std::string inject;  ///< faults of the transport
   bool explain = false;
   bool dry_run = false;
-  double kernel_timing = 1;  ///< seconds per compilation; 0: kernels are chosen by estimate
+  double kernel_timing = 1;      ///< seconds per compilation; 0: kernels are chosen by estimate
   std::string columns = "auto";  ///< "auto", "layers", "off"
-  std::string cache_dir;     ///< empty: the user's cache folder; "none": nothing is kept
+  std::string cache_dir;         ///< empty: the user's cache folder; "none": nothing is kept
   std::vector<std::string> disabled_passes;
   std::uint64_t seed = 0;
 

@@ -18,6 +18,7 @@
 #include "graph/passes/pipeline.hpp"
 #include "partitioner/rank_stages.hpp"
 #include "runtime/distributed/data_stream.hpp"
+#include "runtime/distributed/graph_form.hpp"
 #include "runtime/distributed/pipeline_form.hpp"
 #include "runtime/distributed/row_form.hpp"
 #include "runtime/distributed/wire.hpp"
@@ -31,6 +32,7 @@ constexpr std::int64_t kRequestsPerRank = 8;  // of a job whose request size is 
 constexpr std::int64_t kLargestPlannedBatch = 64;
 constexpr std::int64_t kWarmupRequestsPerRank = 3;
 constexpr int kStagesOfHybrid = 2;
+constexpr double kDominant = 0.5;  // share of the time
 
 class RankedRun {
  public:
@@ -42,14 +44,13 @@ class RankedRun {
     phase("inputs", [&] {
       if (!leads()) return;
       inputs_ = gather_inputs(context_.session.inputs(), options(), context_.memory_limit, context_.notice);
-      plan_requests();
+      if (!adds_along_edges()) plan_requests();
     });
     job_ = share_job(ranks().cluster(), inputs_);
     const auto start = Clock::now();
     warn_of_oversubscription();
     const Parallel form = options().parallel == Parallel::automatic ? best_form() : options().parallel;
-    const bool cut = form == Parallel::rows ? make_row_form() : form != Parallel::data && make_pipeline_form(form);
-    if (!cut) make_data_form();
+    if (!make_cut_form(form)) make_data_form();
     context_.report.compile_s = seconds_since(start);
     if (options().dry_run) return;
     phase("output", [&] {
@@ -111,8 +112,8 @@ class RankedRun {
   }
 
   /// Requests are spread where there are several: no other form loses as little. A model that does not fit a rank's
-  /// memory is cut into stages. One request alone is for rank 0, or for all of them where the ranks share a host and
-  /// splitting its layers is predicted to pay.
+  /// memory is cut into stages. A graph network that mostly adds along edges shares the nodes. One request alone is for
+  /// rank 0, or for all of them where the ranks share a host and splitting its layers is predicted to pay.
   Parallel best_form() {
     WireWriter choice;
     if (leads()) {
@@ -124,6 +125,8 @@ class RankedRun {
       const bool one_request = !job_.is_job && !options().benchmark;
       if (weights > context_.memory_limit) {
         best = Parallel::pipeline;
+      } else if (pays_to_share_nodes()) {
+        best = Parallel::graph;
       } else if (one_request && ranks_on_this_host() == ranks().size() && pays_to_split()) {
         best = Parallel::rows;
       }
@@ -149,6 +152,34 @@ class RankedRun {
             link.link_latency_s + 4 * static_cast<double>(element_count(exchange.shape)) / link.link_bytes_per_s;
       }
       return exchange_s < 0.5 * (all_s - own_s);
+    } catch (const Error&) {
+      return false;  // what is wrong with the model shows when it is compiled
+    }
+  }
+
+  /// Whether the model adds up rows along the edges of a graph: then its inputs belong together, whatever their sizes.
+  bool adds_along_edges() const {
+    const auto nodes = context_.session.graph()->nodes();
+    return std::any_of(nodes.begin(), nodes.end(), [](const Node& node) {
+      return (node.is("ScatterElements") || node.is("ScatterND")) && node.string_or("reduction", "none") != "none";
+    });
+  }
+
+  PassOptions passes_for_graphs() const {
+    PassOptions passes = context_.passes;
+    passes.disabled.insert("fuse-aggregate");  // ranks fuse what they have
+    return passes;
+  }
+
+  /// Whether sums along the edges of one graph take most of the time and ranks can share its nodes.
+  bool pays_to_share_nodes() const {
+    if (job_.is_job || !adds_along_edges()) return false;
+    try {
+      auto graph = std::make_shared<const Graph>(
+          specialize(*context_.session.graph(), job_.request_types, *context_.evaluator, passes_for_graphs()));
+      if (aggregate_share(*graph) < kDominant) return false;
+      split_graph(std::move(graph));
+      return true;
     } catch (const Error&) {
       return false;  // what is wrong with the model shows when it is compiled
     }
@@ -238,9 +269,9 @@ class RankedRun {
     std::vector<PipelineSignature> resolved;
     phase("resolve", [&] {
       for (const std::vector<Type>& types : signatures()) {
-        resolved.push_back({std::make_shared<const Graph>(
-                                specialize(*context_.session.graph(), types, *context_.evaluator, passes)),
-                            {}});
+        resolved.push_back(
+            {std::make_shared<const Graph>(specialize(*context_.session.graph(), types, *context_.evaluator, passes)),
+             {}});
       }
     });
     for (const PipelineSignature& signature : resolved) {
@@ -261,6 +292,29 @@ class RankedRun {
 
   int signature_of(std::int64_t request) const {
     return request >= 0 && parts_ && !job_.pad_last && parts_->rows_of(request).count < job_.micro_batch ? 1 : 0;
+  }
+
+  /// False, after a notice, when the model is not cut.
+  bool make_cut_form(Parallel form) {
+    if (form == Parallel::data) return false;
+    if (form == Parallel::graph) return make_graph_form();
+    return form == Parallel::rows ? make_row_form() : make_pipeline_form(form);
+  }
+
+  bool make_graph_form() {
+    if (job_.is_job)
+      throw_error(ErrorKind::usage, "--parallel graph: every request is a whole graph: leave out --micro-batch");
+    const std::vector<PipelineSignature> resolved = resolve_for_cutting(passes_for_graphs());
+    if (resolved.empty()) return false;
+    phase("compile", [&] {
+      GraphFormOptions graph;
+      graph.cut = options().node_cut;
+      graph.notice = leads() && options().verbosity >= 0 ? context_.notice : nullptr;
+      graph.trace = context_.run_options.trace;
+      form_ = std::make_unique<GraphForm>(ranks().cluster(), split_graph(resolved.front().graph), std::move(graph),
+                                          context_.make_session);
+    });
+    return true;
   }
 
   bool make_row_form() {

@@ -30,3 +30,13 @@ if(MPI_C_FOUND)
   target_link_libraries(sparse_run_mpi INTERFACE MPI::MPI_C)
   target_compile_definitions(sparse_run_mpi INTERFACE SPARSE_RUN_WITH_MPI OMPI_SKIP_MPICXX)
 endif()
+
+# Optional: without METIS the nodes of a graph are given to ranks in consecutive ranges.
+find_library(METIS_LIBRARY metis)
+find_path(METIS_INCLUDE_DIR metis.h)
+add_library(sparse_run_metis INTERFACE)
+if(SPARSE_RUN_METIS AND METIS_LIBRARY AND METIS_INCLUDE_DIR)
+  target_link_libraries(sparse_run_metis INTERFACE "${METIS_LIBRARY}")
+  target_include_directories(sparse_run_metis SYSTEM INTERFACE "${METIS_INCLUDE_DIR}")
+  target_compile_definitions(sparse_run_metis INTERFACE SPARSE_RUN_WITH_METIS)
+endif()

@@ -5,7 +5,7 @@ set -eu
 build_packages=(
   g++ cmake ninja-build pkg-config
   libtbb-dev libprotobuf-dev protobuf-compiler libdnnl-dev libhwloc-dev
-  libopenmpi-dev openmpi-bin
+  libopenmpi-dev openmpi-bin libmetis-dev
   libfmt-dev libspdlog-dev nlohmann-json3-dev libcli11-dev libzip-dev
   python3
 )

@@ -31,6 +31,8 @@ struct RankReport {
   double transfer_s = 0;      ///< sum over transfers of the time from posting to arrival or departure
   std::uint64_t sent_bytes = 0;
   std::uint64_t received_bytes = 0;
+  std::int64_t halo_rows = 0;    ///< of nodes, that other ranks' edges read and were sent to them
+  std::uint64_t halo_bytes = 0;  ///< of these rows, without headers
 };
 
 }  // namespace sparse_run
