@@ -2,11 +2,11 @@
 #include <algorithm>
 
 #include "cpu/kernels/column_region.hpp"
-#include "cpu/memory_plan.hpp"
 #include "cpu/parallel.hpp"
 #include "cpu/program.hpp"
 #include "cpu/reference_step.hpp"
 #include "cpu/selection/selector.hpp"
+#include "device/memory_plan.hpp"
 #include "graph/onnx/file_pages.hpp"
 
 namespace sparse_run::cpu {
@@ -187,7 +187,8 @@ class Program::Builder {
     parallel_tasks(static_cast<std::int64_t>(count), [&](std::int64_t i) {
       const auto at = static_cast<std::size_t>(i);
       if (in_region_[at]) return;
-      with_context([&] { return views_[at]->node().describe(); }, [&] { choices_[at].build(*views_[at], environment_); });
+      with_context([&] { return views_[at]->node().describe(); },
+                   [&] { choices_[at].build(*views_[at], environment_); });
       views_[at]->forget_matrices();
       discard_packed(at);
     });
@@ -335,7 +336,8 @@ class Program::Builder {
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
       if (!view.has_output(i)) continue;
       layer.bytes += bytes_of(view.output_type(i));
-      if (layer.shape.empty() && view.output_type(i).is_concrete()) layer.shape = sparse_run::to_string(view.output_shape(i));
+      if (layer.shape.empty() && view.output_type(i).is_concrete())
+        layer.shape = sparse_run::to_string(view.output_shape(i));
     }
     const WeightFacts* weight = view.weight(1) != nullptr ? view.weight(1) : view.weight(0);
     if (weight != nullptr && weight->shape().size() >= 2) {

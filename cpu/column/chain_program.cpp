@@ -10,7 +10,7 @@
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
-#include "cpu/memory_plan.hpp"
+#include "device/memory_plan.hpp"
 
 namespace sparse_run::cpu {
 

@@ -10,6 +10,7 @@
 #include "gpu/emulated/mapped_memory.hpp"
 #include "gpu/emulated/replay.hpp"
 #include "gpu/emulated/stream.hpp"
+#include "gpu/fixed_memory.hpp"
 #include "graph/ops/schema.hpp"
 
 namespace sparse_run::gpu {
@@ -34,17 +35,6 @@ bool repeatable(const Partition& partition) {
     const OpSchema* schema = OpRegistry::standard().find(partition.graph->node(id));
     return schema != nullptr && schema->deterministic;
   });
-}
-
-/// Why a value cannot live in memory of fixed addresses; empty when it can.
-std::string refusal_of(const ValueDef& value) {
-  if (value.type.kind != ValueKind::tensor) return "'" + value.name + "' is not a tensor";
-  if (!value.type.is_concrete()) return "the size of '" + value.name + "' depends on data";
-  if (value.type.dtype == DType::string) return "'" + value.name + "' holds strings";
-  if (element_size(value.type.dtype) == 0) {
-    return "'" + value.name + "' has elements of type " + std::string(to_string(value.type.dtype));
-  }
-  return {};
 }
 
 }  // namespace
@@ -228,15 +218,7 @@ std::size_t EmulatedGpu::memory_bytes() const { return core_->memory->capacity()
 DeviceMemory* EmulatedGpu::memory() { return core_.get(); }
 
 std::string EmulatedGpu::refusal(const Graph& graph, const Node& node) const {
-  for (const auto& [name, attribute] : node.attributes) {
-    if (std::holds_alternative<GraphPtr>(attribute)) return "its body '" + name + "' runs on the host";
-  }
-  for (const auto& ids : {node.inputs, node.outputs}) {
-    for (const ValueId id : ids) {
-      if (id == kNoValue || graph.value(id).constant) continue;
-      if (std::string reason = refusal_of(graph.value(id)); !reason.empty()) return reason;
-    }
-  }
+  if (std::string reason = refuse_unfixed(graph, node); !reason.empty()) return reason;
   return core_->kernels->refusal(graph, node);
 }
 

@@ -234,7 +234,7 @@ TEST_P(DeviceContract, a_node_it_can_run_is_not_refused) {
   for (const Node& node : graph->nodes()) EXPECT_EQ(open_.device->refusal(*graph, node), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, DeviceContract, testing::Values(emulated_gpu_under_test()),
+INSTANTIATE_TEST_SUITE_P(Devices, DeviceContract, devices_under_test(),
                          [](const auto& entry) { return entry.param.name; });
 
 }  // namespace

@@ -1,12 +1,16 @@
 // For the conformance suite: the devices it runs on.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <functional>
 #include <memory>
 #include <ostream>
 #include <string>
 
+#include "gpu/cuda/device.hpp"
 #include "gpu/emulated/faults.hpp"
+#include "tests/cuda/host/host_cuda.hpp"
 #include "tests/device/trial.hpp"
 
 namespace sparse_run {
@@ -34,6 +38,33 @@ inline DeviceUnderTest emulated_gpu_under_test() {
             const TrialDevices devices(1, options);
             return OpenDevice{devices.cpu, devices.emulated[0], &devices.emulated[0]->faults()};
           }};
+}
+
+/// The CUDA device, all of it but the hardware: its libraries run on the host.
+inline DeviceUnderTest cuda_under_test(std::string name, bool memory_pools, bool graphs) {
+  return {std::move(name), [=](std::size_t memory_bytes) {
+            host_cuda::HostGpuOptions host;
+            host.memory_pools = memory_pools;
+            const int index = host_cuda::add_host_gpu(host);
+            gpu::cuda::GpuOptions options;
+            options.memory_bytes = memory_bytes;
+            options.graphs = graphs;
+            options.generated = false;  // compiling takes long; chains have tests of their own
+            const TrialDevices devices(0);
+            return OpenDevice{devices.cpu, gpu::cuda::open_cuda_device(host_cuda::host_libraries(), index, options),
+                              &host_cuda::faults_of(index)};
+          }};
+}
+
+inline auto devices_with_faults() {
+  return testing::Values(emulated_gpu_under_test(), cuda_under_test("cuda", true, false),
+                         cuda_under_test("cuda_graphs", true, true));
+}
+
+inline auto devices_under_test() {
+  return testing::Values(emulated_gpu_under_test(), cuda_under_test("cuda", true, false),
+                         cuda_under_test("cuda_graphs", true, true),
+                         cuda_under_test("cuda_without_pools", false, false));
 }
 
 }  // namespace sparse_run

@@ -167,7 +167,7 @@ TEST_P(DeviceFaults, work_behind_a_failed_copy_fails_with_it) {
   EXPECT_EQ(back.data<float>()[0], 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, DeviceFaults, testing::Values(emulated_gpu_under_test()),
+INSTANTIATE_TEST_SUITE_P(Devices, DeviceFaults, devices_with_faults(),
                          [](const auto& entry) { return entry.param.name; });
 
 }  // namespace

@@ -1,10 +1,10 @@
 // Greedy-by-size placement.
-#include "cpu/memory_plan.hpp"
+#include "device/memory_plan.hpp"
 
 #include <algorithm>
 #include <numeric>
 
-namespace sparse_run::cpu {
+namespace sparse_run {
 
 MemoryPlan plan_memory(const std::vector<BufferRequest>& requests) {
   constexpr std::size_t kAlignment = 64;
@@ -35,4 +35,4 @@ MemoryPlan plan_memory(const std::vector<BufferRequest>& requests) {
   return plan;
 }
 
-}  // namespace sparse_run::cpu
+}  // namespace sparse_run

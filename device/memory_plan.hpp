@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <vector>
 
-namespace sparse_run::cpu {
+namespace sparse_run {
 
 /// A buffer needed from step `first` to step `last`, both included.
 struct BufferRequest {
@@ -22,4 +22,4 @@ struct MemoryPlan {
 /// (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020.)
 MemoryPlan plan_memory(const std::vector<BufferRequest>& requests);
 
-}  // namespace sparse_run::cpu
+}  // namespace sparse_run

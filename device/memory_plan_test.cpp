@@ -1,11 +1,11 @@
 // Buffers alive together never overlap; memory is reused otherwise.
-#include "cpu/memory_plan.hpp"
+#include "device/memory_plan.hpp"
 
 #include <gtest/gtest.h>
 
 #include <random>
 
-namespace sparse_run::cpu {
+namespace sparse_run {
 namespace {
 
 TEST(memory_plan, chain_needs_two_buffers) {
@@ -42,4 +42,4 @@ TEST(memory_plan, buffers_alive_together_do_not_overlap) {
 }
 
 }  // namespace
-}  // namespace sparse_run::cpu
+}  // namespace sparse_run

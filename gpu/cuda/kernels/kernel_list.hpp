@@ -1,0 +1,29 @@
+// All kernels of the program: what kernels.cu compiles, and what tests run on the host.
+#pragma once
+
+#include "gpu/cuda/kernels/movement.hpp"
+#include "gpu/cuda/kernels/pointwise.hpp"
+#include "gpu/cuda/kernels/products.hpp"
+#include "gpu/cuda/kernels/rows.hpp"
+#include "gpu/cuda/kernels/windows.hpp"
+
+/// KERNEL(function, structure of its parameters): a kernel is the function over blocks, its only parameter the
+/// structure.
+#define SPARSE_RUN_CUDA_KERNELS(KERNEL)     \
+  KERNEL(pointwise_unary, PointwiseUnary)   \
+  KERNEL(pointwise_binary, PointwiseBinary) \
+  KERNEL(pointwise_choice, PointwiseChoice) \
+  KERNEL(epilogue, Epilogue)                \
+  KERNEL(convert, Conversion)               \
+  KERNEL(strided_copy, StridedCopy)         \
+  KERNEL(fill, Fill)                        \
+  KERNEL(gather, Gather)                    \
+  KERNEL(resize, Resize)                    \
+  KERNEL(softmax, Softmax)                  \
+  KERNEL(normalization, Normalization)      \
+  KERNEL(reduce, Reduce)                    \
+  KERNEL(pool2d, Pool2d)                    \
+  KERNEL(convolve2d, Convolve2d)            \
+  KERNEL(product, Product)                  \
+  KERNEL(bitmap_product, BitmapProduct)     \
+  KERNEL(attention, Attention)
