@@ -318,9 +318,7 @@ class RankedRun {
   }
 
   bool make_row_form() {
-    PassOptions passes = context_.passes;
-    passes.disabled.insert("tokens-as-lanes");  // weights are cut in the layout that models have
-    const std::vector<PipelineSignature> resolved = resolve_for_cutting(passes);
+    const std::vector<PipelineSignature> resolved = resolve_for_cutting(context_.passes);
     if (resolved.empty()) return false;
     make_parts();
     phase("compile", [&] {

@@ -61,11 +61,14 @@ Ranks::Ranks(const Options& options) : watched_(std::make_shared<Watched>()) {
   silent = launch.rank != 0;
   const comm::Faults faults =
       with_context([] { return "--inject"; }, [&] { return comm::parse_faults(options.inject); });
+  comm::ProgressOptions progress;
+  progress.deadline_s = options.deadline;
+  if (launch.on_this_host > ::sysconf(_SC_NPROCESSORS_ONLN)) progress.patience_s = 0;  // others want the core
   try {
     // Alone, the same way of running jobs is for resuming them.
     auto link = launch.size == 1 ? comm::LoopbackHub(1).link(0) : comm::make_mpi_link();
     transport_ = std::make_unique<comm::Progress>(with_faults(std::move(link), faults),
-                                                  comm::ProgressOptions{options.deadline, 500});
+                                                  progress);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::comm) throw;
     // The thread that hangs in MPI cannot be ended, so neither can this process in the usual way.

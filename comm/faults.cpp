@@ -85,6 +85,7 @@ class FaultyLink final : public Link {
     if (silent()) events.arrived.clear();
   }
   bool flushed() const override { return held_.empty() && inner_->flushed(); }
+  bool moving() const override { return !held_.empty() || inner_->moving(); }
   void close() override { inner_->close(); }
 
  private:

@@ -48,6 +48,8 @@ class Link {
   virtual void poll(LinkEvents& events) = 0;
   /// Whether everything given to send_bytes has left.
   virtual bool flushed() const = 0;
+  /// Whether bytes are on their way in or out that only polling moves on.
+  virtual bool moving() const = 0;
   /// The orderly end, after all ranks agreed to part.
   virtual void close() = 0;
 };

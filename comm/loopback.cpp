@@ -86,6 +86,7 @@ class LoopbackHub::LoopbackLink final : public Link {
     mine.clear();
   }
   bool flushed() const override { return true; }
+  bool moving() const override { return false; }
   void close() override {}
 
  private:

@@ -44,7 +44,7 @@ OperationId Progress::post(Request request) {
   const OperationId id = shared_->next_id.fetch_add(1, std::memory_order_relaxed);
   request.id = id;
   shared_->queue.push(std::move(request));
-  shared_->doorbell.ring();
+  if (shared_->helpers.load(std::memory_order_relaxed) == 0 || shared_->failed) shared_->doorbell.ring();
   return id;
 }
 
@@ -124,6 +124,12 @@ void Progress::hurry(int change) noexcept {
   const int before = shared_->hurry.fetch_add(change, std::memory_order_relaxed);
   if (before == 0 && change > 0) shared_->doorbell.ring();
 }
+
+void Progress::expect_help(int change) noexcept {
+  shared_->helpers.fetch_add(change, std::memory_order_relaxed);
+}
+
+void Progress::computing(int change) noexcept { shared_->computing.fetch_add(change, std::memory_order_relaxed); }
 
 void Progress::ping() {
   Request request;

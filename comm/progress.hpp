@@ -18,15 +18,17 @@ namespace sparse_run::comm {
 
 struct ProgressOptions {
   double deadline_s = 30;         ///< the longest silence of a peer, abort included
-  double longest_pause_us = 500;  ///< between two looks at an idle link
+  double longest_pause_us = 2000;  ///< between two looks at an idle link
   /// The least time that opening the link may take: a launcher and names that nobody resolves are slow before any peer
   /// can be called silent.
   double opening_s = 20;
+  double patience_s = 2e-3;  ///< how long help() looks at a link on which nothing moves
 };
 
-/// Idle, it looks at the link every half millisecond at most; a posted request wakes it, and while somebody waits
-/// (hurry) it does not pause. Heartbeats tell peers how many messages each channel carried: a receive whose message
-/// was sent but does not come expires, though its peer lives.
+/// Pauses between looks at the link grow with the time since something moved, while this process computes more steeply;
+/// a posted request ends a pause, and while somebody waits (hurry) they are short. Heartbeats tell peers how many messages each channel carried: a receive whose message
+/// was sent but does not come expires, though its peer lives. A thread that waits may take the link over for that time
+/// (help): then it makes the calls, one thread at a time as ever, and the progress thread only looks after heartbeats.
 class Progress final : public Transport {
  public:
   /// Opens the link on the new thread. Error(comm) when that fails or takes longer than it may; the thread is
@@ -47,6 +49,9 @@ class Progress final : public Transport {
   std::optional<Failure> failure() const override;
   void on_failure(std::function<void(const Failure&)> handler) override;
   void hurry(int change) noexcept override;
+  bool help(const std::function<bool()>& done) override;
+  void expect_help(int change) noexcept override;
+  void computing(int change) noexcept override;
   std::vector<double> silence() const override;
   void ping() override;
   std::int64_t clock_offset_ns() const override;

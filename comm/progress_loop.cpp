@@ -1,11 +1,10 @@
 // The loop of the progress thread.
+#include "base/thread_precedence.hpp"
 #include "comm/message_bytes.hpp"
 #include "comm/progress_state.hpp"
 
 #include <sched.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -24,10 +23,18 @@ constexpr int kPing = -3;
 constexpr double kSilentShare = 0.75;
 constexpr double kHeartbeatsPerDeadline = 8;
 constexpr double kAbortFlushSeconds = 0.1;
-constexpr int kPrecedence = 5;  // steps of niceness
 constexpr int kRoundsBeforePause = 8;
-constexpr double kFirstPauseUs = 10;
-constexpr double kPauseGrowth = 1.2;
+/// Pauses grow from `first` by `growth`: the latency they add stays a share of the time since something moved.
+struct Pauses {
+  double first_us = 10;
+  double growth = 1.2;
+};
+constexpr Pauses kIdle{10, 1.2};
+/// A look in the middle of a kernel costs it 50 to 100 µs in a virtual machine: the timer, two switches, cold caches.
+constexpr Pauses kComputing{50, 1.5};
+constexpr double kLongestWhileMovingUs = 500;     // of bytes under way
+constexpr double kLongestWhileExpectingUs = 2000;  // of receives that may begin at any time
+constexpr double kLongestWhileComputingUs = 8000;
 constexpr double kHurriedPauseUs = 20;               // long enough for the system to really let others run
 constexpr std::int64_t kLongestHurryNs = 5'000'000;  // without an event; from then on the wait is a long one
 
@@ -51,18 +58,40 @@ class Progress::Loop {
     rank_ = link_.rank();
     peers_.resize(static_cast<std::size_t>(link_.size()));
     shared_->heard_ns.assign(peers_.size(), now_ns());
+    {
+      const std::lock_guard driver(shared_->driving);
+      shared_->loop = this;
+    }
     shared_->opened.set_value({rank_, link_.size()});
+    work();
+    const auto finished = [&] {
+      const std::lock_guard driver(shared_->driving);
+      drain();  // failed or closed: what is still posted ends at once
+      return shared_->stop && shared_->queue.empty();
+    };
+    while (!finished()) shared_->doorbell.sleep(100'000, [&] { return busy() || shared_->stop; });
+    {
+      const std::lock_guard driver(shared_->driving);
+      shared_->loop = nullptr;
+    }
+    shared_->ended.set_value();
+  }
+
+  /// One look at requests, link and peers, under `driving`. True when something moved. Errors of the link end the job.
+  bool round() noexcept {
     try {
-      work();
+      bool active = drain();
+      if (shared_->failed) return active;
+      events_.clear();
+      link_.poll(events_);
+      active |= !events_.empty();
+      handle(events_);
+      if (!shared_->failed) watch(now_ns());
+      return active;
     } catch (const std::exception& error) {
       fail({ErrorKind::comm, -1, fmt::format("rank {}'s link failed: {}", rank_, error.what())}, true);
+      return true;
     }
-    while (!shared_->stop) {  // failed: what is still posted ends at once
-      drain();
-      if (shared_->queue.empty()) shared_->doorbell.sleep(100'000, [&] { return busy() || shared_->stop; });
-    }
-    drain();
-    shared_->ended.set_value();
   }
 
  private:
@@ -87,58 +116,65 @@ class Progress::Loop {
     std::int64_t heard_ns = 0;       // and when it came, on ours
   };
 
-  /// This thread does little and others wait for it: it goes before those that compute, where the system lets it.
-  void take_precedence() {
-    const int policy = ::sched_getscheduler(0);
-    if (policy == SCHED_FIFO || policy == SCHED_RR) {
-      sched_param parameters{};
-      if (::sched_getparam(0, &parameters) != 0) return;
-      ++parameters.sched_priority;
-      static_cast<void>(::sched_setscheduler(0, policy, &parameters));
-    } else {
-      const auto self = static_cast<id_t>(::gettid());
-      static_cast<void>(::setpriority(PRIO_PROCESS, self, ::getpriority(PRIO_PROCESS, self) - kPrecedence));
-    }
-  }
   bool busy() const { return !shared_->queue.empty(); }
 
-  void work() {
-    double pause_us = kFirstPauseUs;
+  void work() noexcept {
+    double pause_us = kIdle.first_us;
     int quiet_rounds = 0;
     int seen_waits = 0;
     std::int64_t last_event_ns = now_ns();
-    LinkEvents events;
     while (!shared_->failed) {
-      bool active = drain();
-      if (shared_->failed) return;
-      events.clear();
-      link_.poll(events);
-      active |= !events.empty();
-      handle(events);
-      const std::int64_t now = now_ns();
-      watch(now);
-      if (shared_->failed) return;
-      if (shared_->stop && pending_.empty() && link_.flushed() && !busy()) {
-        link_.close();
-        shared_->failed = true;  // nothing more can be posted
-        return;
+      const bool helped = shared_->helpers.load(std::memory_order_relaxed) > 0;
+      const bool computing = helped || shared_->computing.load(std::memory_order_relaxed) > 0;
+      bool active = false;
+      double longest_us = 0;
+      if (std::unique_lock driver(shared_->driving, std::try_to_lock); driver) {
+        active = round();
+        if (shared_->failed || close_when_done()) return;
+        longest_us = longest_pause_us(computing, helped);
+      } else {  // somebody helps
+        shared_->doorbell.sleep(static_cast<long>(kLongestWhileExpectingUs), [&] { return shared_->stop.load(); });
+        continue;
       }
+      const std::int64_t now = now_ns();
+      const bool hurried = shared_->hurry.load(std::memory_order_relaxed) > 0;
+      const Pauses& pauses = computing ? kComputing : kIdle;
       if (active) {
         quiet_rounds = 0;
-        pause_us = kFirstPauseUs;
+        pause_us = pauses.first_us;
         last_event_ns = now;
-        if (shared_->hurry.load(std::memory_order_relaxed) == 0) continue;
+        if (!hurried) continue;
       }
       const int waits = shared_->waits.load(std::memory_order_relaxed);
       if (waits != seen_waits) last_event_ns = now;  // somebody has just begun to wait
       seen_waits = waits;
       // Even in a hurry there are pauses, the shortest ones: whoever waits on this core has to get it to go on.
-      const bool hurry = shared_->hurry.load(std::memory_order_relaxed) > 0 && now - last_event_ns < kLongestHurryNs;
-      if (!hurry && ++quiet_rounds < kRoundsBeforePause) continue;
+      const bool hurry = hurried && now - last_event_ns < kLongestHurryNs;
+      if (!hurry && !computing && ++quiet_rounds < kRoundsBeforePause) continue;
       if (hurry) pause_us = kHurriedPauseUs;
-      shared_->doorbell.sleep(static_cast<long>(pause_us), [&] { return busy() || shared_->stop.load(); });
-      pause_us = std::min(pause_us * kPauseGrowth, options_.longest_pause_us);
+      pause_us = std::min(pause_us, longest_us);
+      shared_->doorbell.sleep(static_cast<long>(pause_us), [&] { return (busy() && !helped) || shared_->stop.load(); });
+      pause_us *= pauses.growth;
     }
+  }
+
+  double longest_pause_us(bool computing, bool helped) const {
+    if (helped) return kLongestWhileComputingUs;  // who helps looks itself
+    if (!computing) return options_.longest_pause_us;
+    if (link_.moving()) return kLongestWhileMovingUs;
+    return pending_.empty() ? kLongestWhileComputingUs : kLongestWhileExpectingUs;
+  }
+
+  /// The orderly end, under `driving`.
+  bool close_when_done() noexcept {
+    if (!shared_->stop || !pending_.empty() || !link_.flushed() || busy()) return false;
+    try {
+      link_.close();
+      shared_->failed = true;  // nothing more can be posted
+    } catch (const std::exception& error) {
+      fail({ErrorKind::comm, -1, fmt::format("rank {}'s link failed: {}", rank_, error.what())}, true);
+    }
+    return true;
   }
 
   bool drain() {
@@ -422,6 +458,7 @@ class Progress::Loop {
   int rank_ = 0;
   std::unordered_map<OperationId, Pending> pending_;
   std::vector<Peer> peers_;
+  LinkEvents events_;
   std::int64_t next_watch_ns_ = 0;
   std::int64_t next_heartbeat_ns_ = 0;
   std::int64_t last_watch_ns_ = 0;
@@ -429,5 +466,20 @@ class Progress::Loop {
 };
 
 void Progress::run_loop(std::shared_ptr<Shared> shared) { Loop(std::move(shared)).run(); }
+
+bool Progress::help(const std::function<bool()>& done) {
+  const std::lock_guard driver(shared_->driving);
+  const auto patience = static_cast<std::int64_t>(shared_->options.patience_s * 1e9);
+  std::int64_t last_event_ns = now_ns();
+  do {
+    if (shared_->loop == nullptr || shared_->failed) break;
+    if (shared_->loop->round()) {
+      last_event_ns = now_ns();
+    } else {
+      ::sched_yield();
+    }
+  } while (!done() && now_ns() - last_event_ns < patience);
+  return done();
+}
 
 }  // namespace sparse_run::comm

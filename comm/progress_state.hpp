@@ -28,6 +28,10 @@ struct Progress::Shared {
   std::atomic<bool> failed{false};
   std::atomic<int> hurry{0};
   std::atomic<int> waits{0};  // how often hurry began
+  std::atomic<int> helpers{0};
+  std::atomic<int> computing{0};
+  std::mutex driving;    // held by whoever calls the link
+  Loop* loop = nullptr;  // while it works; guarded by driving
   std::atomic<std::int64_t> clock_offset_ns{0};
   std::atomic<std::uint64_t> sent_bytes{0}, received_bytes{0}, sent_operations{0}, received_operations{0};
   std::promise<std::pair<int, int>> opened;  // rank and size

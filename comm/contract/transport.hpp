@@ -33,7 +33,7 @@ struct Result {
   std::string what;
 };
 
-/// Called exactly once, on the transport's own thread: it must neither block nor throw.
+/// Called exactly once, on the transport's own thread or one that helps it: it must neither block nor throw.
 using Completion = std::function<void(const Result&)>;
 
 /// What brought the whole job down.
@@ -79,18 +79,26 @@ class Transport {
 
   /// Sends a message (topics from 0 on); it is delivered unless the job fails. A rank may write to itself.
   virtual void send_message(int peer, int topic, std::vector<std::byte> body) = 0;
-  /// Who gets messages, on the transport's thread and in order per sender. Set it once, before the first arrives.
+  /// Who gets messages, on the thread that moves the transport and in order per sender. Set it once, before the first arrives.
   virtual void on_message(std::function<void(Message)> handler) = 0;
 
   /// Brings the job down on every rank: all pending operations fail, here and there, with `failure`.
   virtual void abort(const Failure& failure) = 0;
   /// What brought the job down, if something did.
   virtual std::optional<Failure> failure() const = 0;
-  /// Called once, on the transport's thread, when the job fails. Set it before it can.
+  /// Called once, on the thread that moves the transport, when the job fails. Set it before it can.
   virtual void on_failure(std::function<void(const Failure&)> handler) = 0;
 
   /// While positive, somebody waits with idle hands: completions are looked for without pauses.
   virtual void hurry(int change) noexcept = 0;
+  /// Moves the transport on the calling thread, at least once, until `done()`, a failure, or until nothing has moved for
+  /// a while (a few milliseconds, none where ranks share cores). Returns done(). Spares the two switches of threads that
+  /// an exchange costs otherwise; completions of any operation may run here, so the caller holds no lock.
+  virtual bool help(const std::function<bool()>& done) = 0;
+  /// While positive, a thread calls help() after whatever is posted: that does not wake the transport's own thread.
+  virtual void expect_help(int change) noexcept = 0;
+  /// While positive, this process computes: every look at the link interrupts a kernel, so there are fewer.
+  virtual void computing(int change) noexcept = 0;
   /// Seconds since each rank was last heard of; 0 for this rank.
   virtual std::vector<double> silence() const = 0;
   /// Asks every peer for a sign of life, which silence() shows when it comes.
@@ -98,6 +106,18 @@ class Transport {
   /// Nanoseconds to add to this rank's clock to get rank 0's, as well as heartbeats can tell.
   virtual std::int64_t clock_offset_ns() const = 0;
   virtual Traffic traffic() const = 0;
+};
+
+/// While it lives, this thread computes.
+class Computing {
+ public:
+  explicit Computing(Transport& transport) : transport_(transport) { transport_.computing(1); }
+  ~Computing() { transport_.computing(-1); }
+  Computing(const Computing&) = delete;
+  Computing& operator=(const Computing&) = delete;
+
+ private:
+  Transport& transport_;
 };
 
 /// Throws the Error that a failed operation or job deserves.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <list>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace sparse_run::comm {
 
@@ -53,6 +54,7 @@ class MpiLink final : public Link {
       check(MPI_Isend(bytes.data() + at, count, MPI_BYTE, to.peer, to.channel, channels_, &request), "MPI_Isend");
       add(token, request);
     });
+    sending_.insert(token);
   }
   void receive(std::uint64_t token, Address from, std::span<std::byte> bytes) override {
     for_parts(bytes.size(), [&](std::size_t at, int count) {
@@ -69,6 +71,7 @@ class MpiLink final : public Link {
       MPI_Request_free(&requests_[i]);
     }
     compact();
+    sending_.erase(token);
   }
   void send_bytes(int peer, std::vector<std::byte> bytes) override {
     outgoing_.push_back({std::move(bytes), MPI_REQUEST_NULL});
@@ -85,6 +88,7 @@ class MpiLink final : public Link {
     poll_messages(events);
   }
   bool flushed() const override { return outgoing_.empty(); }
+  bool moving() const override { return !sending_.empty() || !outgoing_.empty() || !incoming_.empty(); }
   void close() override {
     check(MPI_Barrier(messages_), "MPI_Barrier");
     MPI_Comm_free(&channels_);
@@ -144,9 +148,11 @@ class MpiLink final : public Link {
       if (error != MPI_SUCCESS) {
         events.finished.push_back({token, false, text_of(error)});
         parts_.erase(token);
+        sending_.erase(token);
       } else if (parts != parts_.end() && --parts->second == 0) {
         events.finished.push_back({token, true, {}});
         parts_.erase(parts);
+        sending_.erase(token);
       }
     }
     compact();
@@ -194,6 +200,7 @@ class MpiLink final : public Link {
   std::vector<MPI_Request> requests_;  // parallel to tokens_
   std::vector<std::uint64_t> tokens_;
   std::unordered_map<std::uint64_t, int> parts_;  // requests left of a token
+  std::unordered_set<std::uint64_t> sending_;     // tokens of sends
   std::vector<int> indices_;
   std::vector<MPI_Status> statuses_;
   std::list<Outgoing> outgoing_;

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <exception>
+#include <latch>
 #include <map>
 #include <set>
 #include <thread>
 
 #include "base/clock.hpp"
+#include "base/thread_precedence.hpp"
 #include "runtime/distributed/wire.hpp"
 
 namespace sparse_run {
@@ -78,7 +80,13 @@ class Leader {
       changed_ = true;
       wake_.notify_all();
     });
-    std::thread coordinator([this] { coordinate(); });
+    std::latch ready(1);  // in real time, a thread that computes would not let a new one begin
+    std::thread coordinator([&] {
+      take_precedence();  // the other ranks wait for its hand-outs
+      ready.count_down();
+      coordinate();
+    });
+    ready.wait();
     compute();
     coordinator.join();
     cluster_.notify(Topic::result, nullptr);
@@ -124,6 +132,7 @@ class Leader {
       cluster_.doing(fmt::format("request {}", request));
       Outcome outcome;
       try {
+        const comm::Computing computing(cluster_.transport());
         outcome.outputs = meter_.run(request, run_, inputs);
       } catch (Error& error) {
         error.add_context(fmt::format("request {}", request));
@@ -316,7 +325,10 @@ RankReport DataForm::follow() {
     answer.put(position);
     try {
       const auto values = reader.get<bool>() ? inputs_(request) : reader.values();
-      const auto outputs = meter.run(request, run_, values);
+      const auto outputs = [&] {
+        const comm::Computing computing(cluster_.transport());
+        return meter.run(request, run_, values);
+      }();
       answer.put(true);
       answer.put(std::span<const Value>(outputs));
     } catch (...) {

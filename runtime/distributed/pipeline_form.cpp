@@ -240,6 +240,7 @@ class PipelineForm::Round {
     const std::int64_t begin = now_ns();
     try {
       cluster_.doing(fmt::format("stage {}, request {}", form_.stage_, token.position));
+      const comm::Computing computing(cluster_.transport());
       if (signature.session) token.outputs = signature.session->run(token.inputs);
     } catch (Error& error) {
       error.add_context(fmt::format("stage {}, request {}", form_.stage_, token.position));

@@ -66,6 +66,7 @@ class RowForm::Runner {
     const std::int64_t begin = now_ns();
     std::int64_t busy = 0;
     cluster_.doing(fmt::format("request {}", position));
+    const Helping helping(transport_);
     std::vector<Value> values(rows.graph->values().size());
     std::vector<Pending> pending(rows.exchanges.size() + 1);  // receives by exchange, then of inputs
     Pending departing;                                        // sends, which nothing waits for before the end
@@ -84,6 +85,7 @@ class RowForm::Runner {
       for (std::size_t i = 0; i < rows.exchanges.size(); ++i) {
         if (rows.exchanges[i].level == level) post_sends(program, i, pending[i], departing, values);
       }
+      transport_.help([] { return true; });
     }
     std::vector<Value> outputs;
     for (std::size_t i = 0; i < rows.exchanges.size(); ++i) complete(program, i, pending[i], values);
@@ -129,6 +131,18 @@ class RowForm::Runner {
     }
   };
 
+  /// While it lives, this thread moves the transport whenever it waits.
+  class Helping {
+   public:
+    explicit Helping(comm::Transport& transport) : transport_(transport) { transport_.expect_help(1); }
+    ~Helping() { transport_.expect_help(-1); }
+    Helping(const Helping&) = delete;
+    Helping& operator=(const Helping&) = delete;
+
+   private:
+    comm::Transport& transport_;
+  };
+
   void trace(std::string name, const char* category, std::int64_t begin_ns) const {
     if (form_.trace_ == nullptr) return;
     form_.trace_->add({std::move(name), category, begin_ns, now_ns(), fmt::format("request {}", position_)});
@@ -154,7 +168,7 @@ class RowForm::Runner {
   }
 
   void await(Pending& pending) {
-    if (pending.open != 0) {
+    if (pending.open != 0 && !transport_.help([&] { return pending.open == 0; })) {
       transport_.hurry(1);
       pending.drain();
       transport_.hurry(-1);

@@ -185,10 +185,16 @@ class Splitter {
     return {result, add(std::move(slice), {source})};
   }
 
+  static bool is_attention(const Node& node) {
+    return node.is("MultiHeadAttention", kInternalDomain) || node.is("ChannelAttention", kInternalDomain);
+  }
+  static std::size_t attention_channels(const Node& node) { return node.op == "ChannelAttention" ? 1 : 2; }
+
   // Which products make Q, K and V of an attention that can be cut by heads.
   void plan_attention() {
     for (const Node& node : graph_.nodes()) {
-      if (!node.is("MultiHeadAttention", kInternalDomain)) continue;
+      if (!is_attention(node)) continue;
+      const std::size_t channels = attention_channels(node);
       const std::int64_t heads = node.get<std::int64_t>("num_heads");
       std::vector<double> weights(static_cast<std::size_t>(std::max<std::int64_t>(heads, 0)), 0);
       bool possible = heads >= ranks_;
@@ -199,55 +205,82 @@ class Splitter {
       }
       for (std::size_t i = 0; possible && i < 3; ++i) {
         const auto product = graph_.producer(node.inputs[i]);
-        possible = product && weight_of(*product) && graph_.consumers(node.inputs[i]).size() == 1 &&
-                   !graph_.is_output(node.inputs[i]) && cuttable_along_columns(*product);
+        const auto matrix = product ? product_of(*product) : std::nullopt;
+        possible = matrix && graph_.consumers(node.inputs[i]).size() == 1 && !graph_.is_output(node.inputs[i]) &&
+                   matrix->channels == channels && cuttable_along_channels(graph_.node(*product), *matrix);
         if (!possible) break;
-        const auto columns = column_weights(*product);
+        const auto columns = column_weights(*matrix);
         for (std::size_t c = 0; c < columns.size(); ++c) weights[c * weights.size() / columns.size()] += columns[c];
       }
       if (!possible) continue;
       const Bounds bounds = balanced_bounds(weights, ranks_, 1);
       if (!every_part_has_some(bounds)) continue;
       for (std::size_t i = 0; i < 3; ++i) {
-        const std::int64_t width = type_of(node.inputs[i]).shape->back() / heads;
+        const std::int64_t width = (*type_of(node.inputs[i]).shape)[channels] / heads;
         Bounds columns = bounds;
         for (std::int64_t& bound : columns) bound *= width;
-        column_bounds_[node.inputs[i]] = columns;
+        channel_bounds_[node.inputs[i]] = columns;
       }
       attention_[node.outputs[0]] = {bounds, heads};
     }
   }
 
-  /// The constant matrix of a product of the kind that is cut; nullptr otherwise.
-  const Tensor* weight_of(NodeId id) const {
+  /// A product with a constant matrix, in either layout: activations [.., token, channel] with the matrix on the right,
+  /// or [1, channel, token] with the matrix on the left.
+  struct Product {
+    const Tensor* matrix = nullptr;
+    std::size_t matrix_operand = 1, data_operand = 0;
+    std::size_t out_axis = 1;       ///< of the matrix: which result channel
+    std::size_t data_channels = 0;  ///< axis of channels in the data
+    std::size_t channels = 0;       ///< and in the result
+    std::size_t in_axis() const { return 1 - out_axis; }
+  };
+  std::optional<Product> product_of(NodeId id) const {
     const Node& node = graph_.node(id);
-    if (!node.is("MatMul") && !node.is("FusedMatMul", kInternalDomain)) return nullptr;
-    const Tensor* weight = graph_.value(node.inputs[1]).tensor();
-    if (weight == nullptr || weight->dtype() != DType::f32 || weight->rank() != 2) return nullptr;
-    if (!is_f32(node.inputs[0]) || !is_f32(node.outputs[0]) || type_of(node.inputs[0]).shape->size() < 2)
-      return nullptr;
-    return node.int_or("transA", 0) != 0 ? nullptr : weight;
+    if (!node.is("MatMul") && !node.is("FusedMatMul", kInternalDomain)) return std::nullopt;
+    Product product;
+    const bool left = graph_.value(node.inputs[0]).constant.has_value();
+    if (left) std::swap(product.matrix_operand, product.data_operand);
+    const ValueId data = node.inputs[product.data_operand], result = node.outputs[0];
+    product.matrix = graph_.value(node.inputs[product.matrix_operand]).tensor();
+    if (product.matrix == nullptr || product.matrix->dtype() != DType::f32 || product.matrix->rank() != 2)
+      return std::nullopt;
+    if (!is_f32(data) || !is_f32(result)) return std::nullopt;
+    const std::size_t data_rank = type_of(data).shape->size(), rank = type_of(result).shape->size();
+    if (data_rank < 2 || rank < 2 || node.int_or(left ? "transB" : "transA", 0) != 0) return std::nullopt;
+    product.data_channels = data_rank - (left ? 2 : 1);
+    product.channels = rank - (left ? 2 : 1);
+    const bool transposed = node.int_or(left ? "transA" : "transB", 0) != 0;
+    product.out_axis = left == transposed ? 1 : 0;
+    return product;
   }
-  static std::size_t column_axis(const Node& node) { return node.int_or("transB", 0) != 0 ? 0 : 1; }
-  std::vector<double> column_weights(NodeId id) const {
-    return weight_along(*weight_of(id), column_axis(graph_.node(id)));
+  static std::vector<double> column_weights(const Product& product) {
+    return weight_along(*product.matrix, product.out_axis);
   }
   static ValueId operand(const Node& node, std::size_t i) { return i < node.inputs.size() ? node.inputs[i] : kNoValue; }
 
-  /// The bias has to be a constant of one value per column, or one value.
-  bool cuttable_along_columns(NodeId id) const {
-    const Node& node = graph_.node(id);
+  /// The axis of a bias that runs over the result's channels; nullopt for one value.
+  static std::optional<std::size_t> bias_axis(const Tensor& bias, const Shape& result, std::size_t channels) {
+    const std::size_t behind = result.size() - channels;  // axes from the channels on
+    if (bias.size() == 1 || bias.rank() < behind) return std::nullopt;
+    return bias.rank() - behind;
+  }
+  /// The bias has to be a constant of one value per channel, or one value.
+  bool cuttable_along_channels(const Node& node, const Product& product) const {
     const ValueId bias = operand(node, 2);
     if (bias == kNoValue) return true;
     const Tensor* values = graph_.value(bias).tensor();
-    return values != nullptr && values->rank() >= 1 && values->size() == values->shape().back() &&
-           (values->size() == 1 || values->size() == type_of(node.outputs[0]).shape->back());
+    if (values == nullptr) return false;
+    const Shape& result = *type_of(node.outputs[0]).shape;
+    const auto axis = bias_axis(*values, result, product.channels);
+    return values->size() == 1 ||
+           (axis && values->size() == values->shape()[*axis] && values->size() == result[product.channels]);
   }
 
   void place(NodeId id) {
     const Node& node = graph_.node(id);
-    if (weight_of(id) != nullptr && place_product(id)) return;
-    if (node.is("MultiHeadAttention", kInternalDomain) && place_attention(node)) return;
+    if (const auto product = product_of(id); product && place_product(id, *product)) return;
+    if (is_attention(node) && place_attention(node)) return;
     if ((node.is("Conv") || node.is("FusedConv", kInternalDomain)) && place_convolution(id)) return;
     if (place_elementwise(node)) return;
     place_whole(node);
@@ -273,25 +306,27 @@ class Splitter {
     }
   }
 
-  bool place_product(NodeId id) {
+  bool place_product(NodeId id, const Product& product) {
     const Node& node = graph_.node(id);
-    const ValueId a = node.inputs[0];
-    const std::size_t last = type_of(a).shape->size() - 1;
-    if (!whole_[a] && shard_[a] && shard_[a]->axis == last &&
+    const ValueId data = node.inputs[product.data_operand];
+    if (!whole_[data] && shard_[data] && shard_[data]->axis == product.data_channels &&
         FusedActivation::of(node).kind == FusedActivation::Kind::none &&
-        bytes_of(type_of(node.outputs[0])) <= 2 * bytes_of(type_of(a))) {
-      place_summands(node);
+        bytes_of(type_of(node.outputs[0])) <= 2 * bytes_of(type_of(data))) {
+      place_summands(node, product);
       return true;
     }
-    return place_columns(id);
+    return place_channels(id, product);
   }
 
-  /// Each rank multiplies its part of the operand by its rows of the weight; the results are summands.
-  void place_summands(const Node& node) {
-    const Shard& shard = *shard_[node.inputs[0]];
+  /// Each rank multiplies its part of the operand by its share of the matrix; the results are summands.
+  void place_summands(const Node& node, const Product& product) {
+    const ValueId data = node.inputs[product.data_operand], matrix = node.inputs[product.matrix_operand];
+    const Shard& shard = *shard_[data];
     Node copy = node;
-    std::vector<Local> operands{shard.local, part_of_constant(node.inputs[1], 1 - column_axis(node), shard.bounds)};
-    copy.inputs = {operands[0].id, operands[1].id};
+    std::vector<Local> operands{shard.local, part_of_constant(matrix, product.in_axis(), shard.bounds)};
+    copy.inputs = {kNoValue, kNoValue};
+    copy.inputs[product.data_operand] = operands[0].id;
+    copy.inputs[product.matrix_operand] = operands[1].id;
     for (std::size_t i = 2; i < node.inputs.size(); ++i) {
       if (node.inputs[i] == kNoValue) {
         copy.inputs.push_back(kNoValue);
@@ -312,25 +347,27 @@ class Splitter {
     ++split_nodes_;
   }
 
-  bool place_columns(NodeId id) {
+  bool place_channels(NodeId id, const Product& product) {
     const Node& node = graph_.node(id);
     const ValueId output = node.outputs[0];
-    const auto planned = column_bounds_.find(output);
-    if (planned == column_bounds_.end() && (!cuttable_along_columns(id) || !pays(id, bytes_of(type_of(output)))))
-      return false;
-    const Bounds bounds =
-        planned != column_bounds_.end() ? planned->second : balanced_bounds(column_weights(id), ranks_, kColumnGrain);
+    const auto planned = channel_bounds_.find(output);
+    const bool is_planned = planned != channel_bounds_.end();
+    if (!is_planned && (!cuttable_along_channels(node, product) || !pays(id, bytes_of(type_of(output))))) return false;
+    const Bounds bounds = is_planned ? planned->second : balanced_bounds(column_weights(product), ranks_, kColumnGrain);
     if (!every_part_has_some(bounds)) return false;
-    const std::size_t axis = type_of(output).shape->size() - 1;
+    const std::size_t axis = product.channels;
     Node copy = node;
-    std::vector<Local> operands{whole(node.inputs[0]), part_of_constant(node.inputs[1], column_axis(node), bounds)};
-    copy.inputs = {operands[0].id, operands[1].id};
+    std::vector<Local> operands{whole(node.inputs[product.data_operand]),
+                                part_of_constant(node.inputs[product.matrix_operand], product.out_axis, bounds)};
+    copy.inputs = {kNoValue, kNoValue};
+    copy.inputs[product.data_operand] = operands[0].id;
+    copy.inputs[product.matrix_operand] = operands[1].id;
     if (const ValueId bias = operand(node, 2); bias != kNoValue || node.inputs.size() > 3) {
       if (bias == kNoValue) {
         copy.inputs.push_back(kNoValue);
       } else {
-        const Tensor& values = *graph_.value(bias).tensor();
-        operands.push_back(values.size() == 1 ? constant(bias) : part_of_constant(bias, values.rank() - 1, bounds));
+        const auto along = bias_axis(*graph_.value(bias).tensor(), *type_of(output).shape, axis);
+        operands.push_back(along ? part_of_constant(bias, *along, bounds) : constant(bias));
         copy.inputs.push_back(operands.back().id);
       }
     }
@@ -349,7 +386,7 @@ class Splitter {
     const auto planned = attention_.find(node.outputs[0]);
     if (planned == attention_.end()) return false;
     for (std::size_t i = 0; i < 3; ++i) {
-      if (!shard_[node.inputs[i]] || shard_[node.inputs[i]]->bounds != column_bounds_[node.inputs[i]]) return false;
+      if (!shard_[node.inputs[i]] || shard_[node.inputs[i]]->bounds != channel_bounds_[node.inputs[i]]) return false;
     }
     const Attention& attention = planned->second;
     Node copy = node;
@@ -360,12 +397,13 @@ class Splitter {
       copy.inputs[i] = operands.back().id;
     }
     copy.attributes["num_heads"] = end(attention.heads) - begin(attention.heads);
-    const std::int64_t width = type_of(node.inputs[2]).shape->back() / attention.all_heads;
+    const std::size_t axis = attention_channels(node);
+    const std::int64_t width = (*type_of(node.inputs[2]).shape)[axis] / attention.all_heads;
     Bounds bounds = attention.heads;
     for (std::int64_t& bound : bounds) bound *= width;
-    const ValueId part = add_part(node.outputs[0], 2, bounds);
+    const ValueId part = add_part(node.outputs[0], axis, bounds);
     copy.outputs = {part};
-    set_shard(node.outputs[0], part, add(std::move(copy), operands), 2, bounds);
+    set_shard(node.outputs[0], part, add(std::move(copy), operands), axis, bounds);
     ++split_nodes_;
     return true;
   }
@@ -501,7 +539,7 @@ class Splitter {
   std::vector<std::optional<Local>> whole_;  // by value of the original graph
   std::vector<std::optional<Shard>> shard_;
   std::vector<double> seconds_;
-  std::map<ValueId, Bounds> column_bounds_;  // decided beforehand, by value
+  std::map<ValueId, Bounds> channel_bounds_;  // decided beforehand, by value
   std::map<ValueId, Attention> attention_;   // by output
   std::vector<std::pair<NodeId, std::size_t>> levels_;
   std::vector<RowExchange> exchanges_;
