@@ -21,7 +21,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr std::int64_t kWidth = 48, kRows = 5;
+constexpr std::int64_t kWidth = 48, kFewTokens = 5, kManyTokens = 21;
 
 Tensor random_matrix(std::mt19937& random, std::int64_t rows, std::int64_t columns, double zeros) {
   Tensor matrix = Tensor::allocate(DType::f32, {rows, columns});
@@ -32,10 +32,10 @@ Tensor random_matrix(std::mt19937& random, std::int64_t rows, std::int64_t colum
 }
 
 /// x → three products with residual sums and activations between them → y; and a sum of x and y as a second output.
-std::shared_ptr<const Graph> make_model() {
+std::shared_ptr<const Graph> make_model(std::int64_t tokens = kFewTokens) {
   std::mt19937 random(5);
   GraphBuilder builder("model");
-  const Type type = Type::tensor(DType::f32, Shape{kRows, kWidth});
+  const Type type = Type::tensor(DType::f32, Shape{tokens, kWidth});
   const ValueId x = builder.add_input("x", type);
   ValueId last = x;
   const auto add = [&](const char* op, std::vector<ValueId> inputs) {
@@ -119,9 +119,9 @@ std::vector<std::vector<Value>> run_stream(int size, const std::vector<Tensor>& 
 
 class Forms : public testing::Test {
  protected:
-  Forms() {
+  explicit Forms(std::int64_t tokens = kFewTokens) : model_(make_model(tokens)) {
     std::mt19937 random(9);
-    for (int i = 0; i < 17; ++i) inputs_.push_back(random_matrix(random, kRows, kWidth, 0));
+    for (int i = 0; i < 17; ++i) inputs_.push_back(random_matrix(random, tokens, kWidth, 0));
     reference::ReferenceEvaluator evaluator;
     const auto session = make_session(model_);
     const std::vector<Type> types{Type::of(inputs_[0])};
@@ -171,7 +171,7 @@ class Forms : public testing::Test {
     }
   }
 
-  std::shared_ptr<const Graph> model_ = make_model();
+  std::shared_ptr<const Graph> model_;
   std::shared_ptr<const Graph> graph_;
   std::vector<Tensor> inputs_;
   std::vector<std::vector<Value>> expected_;
@@ -190,6 +190,22 @@ TEST_F(Forms, pipelines_side_by_side_give_the_bits_of_one_rank) { expect_same(ru
 TEST_F(Forms, rows_give_the_results_of_one_rank) {
   for (int size : {2, 3}) expect_same(run_stream(size, inputs_, rows()), 1e-5f);
 }
+
+/// With so many tokens that sparse products keep them in the lanes of vectors.
+class FormsInLanes : public Forms {
+ protected:
+  FormsInLanes() : Forms(kManyTokens) {}
+};
+
+TEST_F(FormsInLanes, rows_cut_matrices_on_the_left) {
+  const bool in_lanes = std::any_of(graph_->nodes().begin(), graph_->nodes().end(), [&](const Node& node) {
+    return node.is("FusedMatMul", kInternalDomain) && graph_->value(node.inputs[0]).constant.has_value();
+  });
+  ASSERT_TRUE(in_lanes);
+  for (int size : {2, 3}) expect_same(run_stream(size, inputs_, rows()), 1e-5f);
+}
+
+TEST_F(FormsInLanes, pipeline_gives_the_bits_of_one_rank) { expect_same(run_stream(2, inputs_, pipeline(1)), 0); }
 
 TEST_F(Forms, delayed_links_change_nothing) {
   comm::Faults faults;

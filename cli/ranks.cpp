@@ -67,8 +67,7 @@ Ranks::Ranks(const Options& options) : watched_(std::make_shared<Watched>()) {
   try {
     // Alone, the same way of running jobs is for resuming them.
     auto link = launch.size == 1 ? comm::LoopbackHub(1).link(0) : comm::make_mpi_link();
-    transport_ = std::make_unique<comm::Progress>(with_faults(std::move(link), faults),
-                                                  progress);
+    transport_ = std::make_unique<comm::Progress>(with_faults(std::move(link), faults), progress);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::comm) throw;
     // The thread that hangs in MPI cannot be ended, so neither can this process in the usual way.

@@ -125,9 +125,7 @@ void Progress::hurry(int change) noexcept {
   if (before == 0 && change > 0) shared_->doorbell.ring();
 }
 
-void Progress::expect_help(int change) noexcept {
-  shared_->helpers.fetch_add(change, std::memory_order_relaxed);
-}
+void Progress::expect_help(int change) noexcept { shared_->helpers.fetch_add(change, std::memory_order_relaxed); }
 
 void Progress::computing(int change) noexcept { shared_->computing.fetch_add(change, std::memory_order_relaxed); }
 

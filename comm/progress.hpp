@@ -17,7 +17,7 @@
 namespace sparse_run::comm {
 
 struct ProgressOptions {
-  double deadline_s = 30;         ///< the longest silence of a peer, abort included
+  double deadline_s = 30;          ///< the longest silence of a peer, abort included
   double longest_pause_us = 2000;  ///< between two looks at an idle link
   /// The least time that opening the link may take: a launcher and names that nobody resolves are slow before any peer
   /// can be called silent.
@@ -26,9 +26,10 @@ struct ProgressOptions {
 };
 
 /// Pauses between looks at the link grow with the time since something moved, while this process computes more steeply;
-/// a posted request ends a pause, and while somebody waits (hurry) they are short. Heartbeats tell peers how many messages each channel carried: a receive whose message
-/// was sent but does not come expires, though its peer lives. A thread that waits may take the link over for that time
-/// (help): then it makes the calls, one thread at a time as ever, and the progress thread only looks after heartbeats.
+/// a posted request ends a pause, and while somebody waits (hurry) they are short. Heartbeats tell peers how many
+/// messages each channel carried: a receive whose message was sent but does not come expires, though its peer lives. A
+/// thread that waits may take the link over for that time (help): then it makes the calls, one thread at a time as
+/// ever, and the progress thread only looks after heartbeats.
 class Progress final : public Transport {
  public:
   /// Opens the link on the new thread. Error(comm) when that fails or takes longer than it may; the thread is

@@ -3,7 +3,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
 #include <time.h>
+#include <atomic>
 
 #include <condition_variable>
 #include <cstring>
@@ -140,6 +142,59 @@ TEST(Progress, random_traffic_matches_in_order_of_posting) {
     EXPECT_EQ(transfer->receive_ending.wait().outcome, Outcome::done);
     EXPECT_EQ(transfer->received, transfer->sent);
   }
+}
+
+TEST(Progress, threads_that_wait_move_the_transport_themselves) {
+  Ranks ranks(2);
+  constexpr int kExchanges = 200;
+  const auto exchange = [&](int rank) {
+    Progress& own = ranks[rank];
+    own.expect_help(1);
+    for (int i = 0; i < kExchanges; ++i) {
+      const std::vector<int> mine{rank, i};
+      std::vector<int> theirs(2);
+      std::atomic<int> open{2};
+      const auto ended = [&](const Result& result) {
+        EXPECT_EQ(result.outcome, Outcome::done);
+        --open;
+      };
+      own.post_receive({1 - rank, 3}, std::as_writable_bytes(std::span(theirs)), ended, 0);
+      own.post_send({1 - rank, 3}, bytes_of(mine), ended, 0);
+      while (!own.help([&] { return open == 0; })) {
+      }
+      EXPECT_EQ(theirs, (std::vector<int>{1 - rank, i}));
+    }
+    own.expect_help(-1);
+  };
+  std::thread other(exchange, 1);
+  exchange(0);
+  other.join();
+}
+
+TEST(Progress, help_ends_when_nothing_moves_and_when_the_job_fails) {
+  Ranks ranks(2);
+  EXPECT_FALSE(ranks[0].help([] { return false; }));
+  EXPECT_TRUE(ranks[0].help([] { return true; }));
+  std::vector<int> never(1);
+  Ending ended;
+  ranks[0].post_receive({1, 1}, std::as_writable_bytes(std::span(never)), ended.callback(), 0);
+  ranks[1].abort({ErrorKind::model, 1, "enough"});
+  while (!ranks[0].failure()) ranks[0].help([&] { return false; });
+  EXPECT_EQ(ended.wait().outcome, Outcome::failed);
+  EXPECT_FALSE(ranks[0].help([] { return false; }));
+}
+
+TEST(Progress, what_comes_while_this_process_computes_is_found_all_the_same) {
+  Ranks ranks(2);
+  const Computing computing(ranks[0]);
+  const std::vector<int> sent{7};
+  std::vector<int> got(1);
+  Ending ended, left;
+  ranks[0].post_receive({1, 2}, std::as_writable_bytes(std::span(got)), ended.callback(), 0);
+  ranks[1].post_send({0, 2}, bytes_of(sent), left.callback(), 0);
+  EXPECT_EQ(ended.wait().outcome, Outcome::done);
+  EXPECT_EQ(got, sent);
+  EXPECT_EQ(left.wait().outcome, Outcome::done);
 }
 
 TEST(Progress, a_cancelled_receive_ends_and_later_ones_still_match) {

@@ -79,7 +79,8 @@ class Transport {
 
   /// Sends a message (topics from 0 on); it is delivered unless the job fails. A rank may write to itself.
   virtual void send_message(int peer, int topic, std::vector<std::byte> body) = 0;
-  /// Who gets messages, on the thread that moves the transport and in order per sender. Set it once, before the first arrives.
+  /// Who gets messages, on the thread that moves the transport and in order per sender. Set it once, before the first
+  /// arrives.
   virtual void on_message(std::function<void(Message)> handler) = 0;
 
   /// Brings the job down on every rank: all pending operations fail, here and there, with `failure`.
@@ -91,9 +92,9 @@ class Transport {
 
   /// While positive, somebody waits with idle hands: completions are looked for without pauses.
   virtual void hurry(int change) noexcept = 0;
-  /// Moves the transport on the calling thread, at least once, until `done()`, a failure, or until nothing has moved for
-  /// a while (a few milliseconds, none where ranks share cores). Returns done(). Spares the two switches of threads that
-  /// an exchange costs otherwise; completions of any operation may run here, so the caller holds no lock.
+  /// Moves the transport on the calling thread, at least once, until `done()`, a failure, or until nothing has moved
+  /// for a while (a few milliseconds, none where ranks share cores). Returns done(). Spares the two switches of threads
+  /// that an exchange costs otherwise; completions of any operation may run here, so the caller holds no lock.
   virtual bool help(const std::function<bool()>& done) = 0;
   /// While positive, a thread calls help() after whatever is posted: that does not wake the transport's own thread.
   virtual void expect_help(int change) noexcept = 0;

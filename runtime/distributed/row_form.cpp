@@ -8,8 +8,8 @@
 #include "base/clock.hpp"
 #include "partitioner/rank_stages.hpp"
 #include "runtime/distributed/part_graph.hpp"
-#include "runtime/partition_boundary.hpp"
 #include "runtime/distributed/wire.hpp"
+#include "runtime/partition_boundary.hpp"
 
 namespace sparse_run {
 
@@ -31,6 +31,18 @@ void paste(Tensor& whole, const Tensor& part, std::size_t axis, std::int64_t beg
   const auto* from = static_cast<const std::byte*>(part.raw());
   auto* to = static_cast<std::byte*>(whole.raw()) + static_cast<std::size_t>(begin) * inner;
   for (std::size_t row = 0; row < outer; ++row) std::memcpy(to + row * stride, from + row * bytes, bytes);
+}
+
+/// c = a + b; c may be a. In blocks of a fixed size, which compilers turn into vectors.
+void add(float* c, const float* a, const float* b, std::size_t count) {
+  constexpr std::size_t kBlock = 16;
+  std::size_t i = 0;
+  for (; i + kBlock <= count; i += kBlock) {
+    float block[kBlock];
+    for (std::size_t j = 0; j < kBlock; ++j) block[j] = a[i + j] + b[i + j];
+    std::memcpy(c + i, block, sizeof block);
+  }
+  for (; i < count; ++i) c[i] = a[i] + b[i];
 }
 
 }  // namespace
@@ -72,6 +84,7 @@ class RowForm::Runner {
     Pending departing;                                        // sends, which nothing waits for before the end
     for (std::size_t i = 0; i < rows.exchanges.size(); ++i) post_receives(program, i, pending[i]);
     share_inputs(program, inputs, values, pending.back(), departing);
+    transport_.help([] { return true; });
     await(pending.back());
     for (std::size_t level = 0; level < program.levels.size(); ++level) {
       Level& work = program.levels[level];
@@ -225,13 +238,9 @@ class RowForm::Runner {
   template <class PartOf>
   void add_up(Tensor& whole, const PartOf& part_of) const {
     const auto sum = whole.data<float>();
-    const auto first = part_of(0).template data<float>();
-    const auto second = part_of(1).template data<float>();
-    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] = first[i] + second[i];
-    for (int rank = 2; rank < cluster_.size(); ++rank) {
-      const auto part = part_of(rank).template data<float>();
-      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += part[i];
-    }
+    add(sum.data(), part_of(0).template data<float>().data(), part_of(1).template data<float>().data(), sum.size());
+    for (int rank = 2; rank < cluster_.size(); ++rank)
+      add(sum.data(), sum.data(), part_of(rank).template data<float>().data(), sum.size());
   }
 
   /// Rank 0 has them; everybody gets them.

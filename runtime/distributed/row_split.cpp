@@ -540,7 +540,7 @@ class Splitter {
   std::vector<std::optional<Shard>> shard_;
   std::vector<double> seconds_;
   std::map<ValueId, Bounds> channel_bounds_;  // decided beforehand, by value
-  std::map<ValueId, Attention> attention_;   // by output
+  std::map<ValueId, Attention> attention_;    // by output
   std::vector<std::pair<NodeId, std::size_t>> levels_;
   std::vector<RowExchange> exchanges_;
   std::vector<ValueId> input_ids_;

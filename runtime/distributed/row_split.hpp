@@ -40,8 +40,8 @@ struct RowSplitOptions {
   bool always = false;  ///< split whatever can be split, whether or not it pays: for tests
 };
 
-/// Products with constant weights are cut along their result's channels, balanced by non-zeros; where what they read is cut
-/// already, along the summed dimension (the two cuts in turn as in Megatron-LM, Shoeybi et al. 2019); attention by
+/// Products with constant weights are cut along their result's channels, balanced by non-zeros; where what they read is
+/// cut already, along the summed dimension (the two cuts in turn as in Megatron-LM, Shoeybi et al. 2019); attention by
 /// heads, convolutions by output channels, elementwise operators as their operands are. Everything else every rank
 /// computes whole. A cut has to pay for its exchange. The result depends on `graph` and `ranks` alone but for the
 /// parts' sizes.
