@@ -30,7 +30,7 @@ template <class V>
 template <class V>
 [[gnu::always_inline]] inline typename V::F sigmoid(typename V::F x) {
   const auto one = V::broadcast(1.0f);
-  return V::div(one, V::add(one, exp<V>(V::sub(V::zero(), x))));
+  return V::reciprocal(V::add(one, exp<V>(V::sub(V::zero(), x))));
 }
 
 /// tanh(|x|) = (1 - e) / (1 + e) with e = exp(-2|x|).
@@ -38,15 +38,15 @@ template <class V>
 [[gnu::always_inline]] inline typename V::F tanh(typename V::F x) {
   const auto one = V::broadcast(1.0f);
   const auto e = exp<V>(V::mul(V::broadcast(-2.0f), V::abs(x)));
-  return V::copy_sign(V::div(V::sub(one, e), V::add(one, e)), x);
+  return V::copy_sign(V::mul(V::sub(one, e), V::reciprocal(V::add(one, e))), x);
 }
 
 /// erf by formula 7.1.26 of Abramowitz and Stegun, absolute error below 1.5e-7.
 template <class V>
 [[gnu::always_inline]] inline typename V::F erf(typename V::F x) {
   const auto one = V::broadcast(1.0f);
-  const auto a = V::abs(x);
-  const auto t = V::div(one, V::fma(V::broadcast(0.3275911f), a, one));
+  const auto a = V::min(V::broadcast(10.0f), V::abs(x));  // from 4 on it is 1
+  const auto t = V::reciprocal(V::fma(V::broadcast(0.3275911f), a, one));
   auto p = V::broadcast(1.061405429f);
   p = V::fma(p, t, V::broadcast(-1.453152027f));
   p = V::fma(p, t, V::broadcast(1.421413741f));

@@ -20,6 +20,7 @@
 //   there merge(x, p, m)            x with the lanes of m loaded from p merge_stride2(x, p, m)    x with lane l of m
 //   loaded from p[2 l] min(a, x), max(a, x)      x where either is NaN
 //   max_or_nan(a, x)          NaN where either is NaN
+//   reciprocal(x)             1 / x to about 1 ulp, for finite |x| ≥ 1
 // plus arithmetic. A dense tile has kTileRows × kTileVectors sums; the set has kRegisters vector registers.
 // Everything is static and always inlined: translation units with different flags share no symbol.
 
@@ -101,6 +102,10 @@ struct Avx512 {
   SPARSE_RUN_INLINE F sub(F a, F b) { return _mm512_sub_ps(a, b); }
   SPARSE_RUN_INLINE F mul(F a, F b) { return _mm512_mul_ps(a, b); }
   SPARSE_RUN_INLINE F div(F a, F b) { return _mm512_div_ps(a, b); }
+  SPARSE_RUN_INLINE F reciprocal(F x) {  // a division of this width takes as long as eight multiplications
+    const F guess = _mm512_rcp14_ps(x);
+    return _mm512_fmadd_ps(guess, _mm512_fnmadd_ps(x, guess, _mm512_set1_ps(1.0f)), guess);
+  }
   SPARSE_RUN_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
   SPARSE_RUN_INLINE F min(F a, F x) { return _mm512_min_ps(a, x); }
   SPARSE_RUN_INLINE F max(F a, F x) { return _mm512_max_ps(a, x); }
@@ -193,6 +198,7 @@ struct Avx2 {
   SPARSE_RUN_INLINE F sub(F a, F b) { return _mm256_sub_ps(a, b); }
   SPARSE_RUN_INLINE F mul(F a, F b) { return _mm256_mul_ps(a, b); }
   SPARSE_RUN_INLINE F div(F a, F b) { return _mm256_div_ps(a, b); }
+  SPARSE_RUN_INLINE F reciprocal(F x) { return _mm256_div_ps(_mm256_set1_ps(1.0f), x); }
   SPARSE_RUN_INLINE F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
   SPARSE_RUN_INLINE F min(F a, F x) { return _mm256_min_ps(a, x); }
   SPARSE_RUN_INLINE F max(F a, F x) { return _mm256_max_ps(a, x); }
@@ -292,6 +298,7 @@ struct Portable {
   SPARSE_RUN_INLINE F sub(F a, F b) { return a - b; }
   SPARSE_RUN_INLINE F mul(F a, F b) { return a * b; }
   SPARSE_RUN_INLINE F div(F a, F b) { return a / b; }
+  SPARSE_RUN_INLINE F reciprocal(F x) { return 1.0f / x; }
   SPARSE_RUN_INLINE F fma(F a, F b, F c) { return a * b + c; }
   SPARSE_RUN_INLINE F min(F a, F x) { return select(a < x, a, x); }
   SPARSE_RUN_INLINE F max(F a, F x) { return select(a > x, a, x); }

@@ -3,7 +3,6 @@
 #include <vector>
 
 #include "cpu/column/kernels.hpp"
-#include "cpu/dense/onednn_matmul.hpp"
 #include "cpu/kernel_table.hpp"
 #include "cpu/kernels/attention_shape.hpp"
 #include "cpu/parallel.hpp"
@@ -71,11 +70,9 @@ std::optional<std::string> describe(const NodeView& view, AttentionShape& shape)
 /// any sum across a vector, and the weighted sum is a product with V as it lies in memory.
 class ChannelAttentionStep final : public Step {
  public:
-  ChannelAttentionStep(const AttentionShape& shape, int threads) : shape_(shape), threads_(threads) {
-    block_ = std::min(kQueryBlock, shape.queries);
-    whole_ = make(block_);
-    if (shape.queries % block_ != 0) short_ = make(shape.queries % block_);
-    slot_floats_ = ((shape.keys + 1) * block_ + 15) / 16 * 16;
+  ChannelAttentionStep(const AttentionShape& shape, int threads)
+      : shape_(shape), threads_(threads), block_(std::min(kQueryBlock, shape.queries)) {
+    slot_floats_ = ((shape.keys + shape.width + 1) * block_ + 15) / 16 * 16;
   }
 
   std::size_t scratch_bytes() const override {
@@ -102,44 +99,47 @@ class ChannelAttentionStep final : public Step {
       const std::int64_t head = task % s.heads, part = task / s.heads;
       const std::int64_t batch = part / blocks, first = part % blocks * block_;
       const std::int64_t count = std::min(block_, s.queries - first);
-      const Products& products = count == block_ ? whole_ : short_;
       const int slot = std::clamp(tbb::this_task_arena::current_thread_index(), 0, threads_);
       float* const inverse = scratch + slot * slot_floats_;
       float* const scores = inverse + block_;
-      products.scores->run(k + head * s.width * key_pitch + batch * s.keys,
-                           q + head * s.width * query_pitch + batch * s.queries + first, scores);
+      float* const own_queries = scores + s.keys * block_;  // contiguous: rows a power of two apart share cache sets
+      const float* const from = q + head * s.width * query_pitch + batch * s.queries + first;
+      for (std::int64_t row = 0; row < s.width; ++row) {
+        std::copy_n(from + row * query_pitch, count, own_queries + row * count);
+      }
+      const auto lanes = static_cast<std::size_t>(count);
+      LaneProduct product;
+      product.a = k + head * s.width * key_pitch + batch * s.keys;
+      product.a_row = 1;
+      product.a_k = static_cast<std::size_t>(key_pitch);
+      product.b = own_queries;
+      product.b_k = product.c_row = product.lanes = lanes;
+      product.c = scores;
+      product.rows = static_cast<std::size_t>(s.keys);
+      product.k = static_cast<std::size_t>(s.width);
+      rows.lane_product(product);
       const float* own_mask =
           mask == nullptr ? nullptr : mask + batch * s.mask_batch + head * s.mask_head + first * s.mask_query;
-      const auto lanes = static_cast<std::size_t>(count);
       rows.lane_softmax(scores, lanes, s.scale, own_mask, 1, static_cast<std::size_t>(s.mask_query), inverse,
                         static_cast<std::size_t>(s.keys), lanes);
-      float* const out = y + head * s.value_width * query_pitch + batch * s.queries + first;
-      products.weighted->run(v + head * s.value_width * key_pitch + batch * s.keys, scores, out);
-      for (std::int64_t row = 0; row < s.value_width; ++row) {
-        float* line = out + row * query_pitch;
-        rows.binary(Binary::mul, line, 1, inverse, 1, line, lanes);
-      }
+      product.a = v + head * s.value_width * key_pitch + batch * s.keys;
+      product.a_row = static_cast<std::size_t>(key_pitch);
+      product.a_k = 1;
+      product.b = scores;
+      product.c = y + head * s.value_width * query_pitch + batch * s.queries + first;
+      product.c_row = static_cast<std::size_t>(query_pitch);
+      product.factor = inverse;
+      product.rows = static_cast<std::size_t>(s.value_width);
+      product.k = static_cast<std::size_t>(s.keys);
+      rows.lane_product(product);
     });
   }
 
  private:
-  struct Products {
-    std::unique_ptr<OnednnMatmul> scores, weighted;
-  };
-
-  Products make(std::int64_t queries) const {
-    const AttentionShape& s = shape_;
-    const std::int64_t query_pitch = s.batch * s.queries, key_pitch = s.batch * s.keys;
-    const OnednnMatmul::Shape scores{s.keys, queries, s.width, 1, key_pitch, query_pitch, 1, queries};
-    const OnednnMatmul::Shape weighted{s.value_width, queries, s.keys, key_pitch, 1, queries, 1, query_pitch};
-    return {std::make_unique<OnednnMatmul>(scores), std::make_unique<OnednnMatmul>(weighted)};
-  }
-
   AttentionShape shape_;
   int threads_;
-  std::int64_t block_ = 0;
-  std::int64_t slot_floats_ = 0;
-  Products whole_, short_;
+  std::int64_t block_;
+  std::int64_t slot_floats_;
 };
 
 Verdict check_attention(const NodeView& view, const Environment&) {

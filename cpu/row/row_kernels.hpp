@@ -8,6 +8,18 @@
 
 namespace sparse_run::cpu {
 
+/// C[rows][lanes] = A[rows][k] · B[k][lanes]. Strides in floats; A lies in any order, lanes are contiguous.
+struct LaneProduct {
+  const float* a = nullptr;
+  std::size_t a_row = 0, a_k = 1;
+  const float* b = nullptr;
+  std::size_t b_k = 0;
+  float* c = nullptr;
+  std::size_t c_row = 0;
+  const float* factor = nullptr;  ///< per lane, multiplied into the result; null: 1
+  std::size_t rows = 0, k = 0, lanes = 0;
+};
+
 enum class Binary { add, sub, mul, div, min, max };
 
 /// Strides are in floats. Rows may be of any length and alignment; nothing outside them is touched. Results may
@@ -32,6 +44,8 @@ struct RowKernels {
   /// max of l), inverse[l] = 1 / Σ; mask may be null. Softmax is x · inverse.
   void (*lane_softmax)(float* x, std::size_t x_stride, float scale, const float* mask, std::size_t mask_row_step,
                        std::size_t mask_lane_step, float* inverse, std::size_t rows, std::size_t lanes);
+  /// Small dense products whose operands lie in the innermost caches: rows of B are best contiguous.
+  void (*lane_product)(const LaneProduct& product);
   float (*sum)(const float* x, std::size_t n);
   float (*max)(const float* x, std::size_t n);  ///< −∞ for n = 0; any number when an element is NaN
 };

@@ -6,6 +6,7 @@
 
 #include "cpu/column/activation_impl.hpp"
 #include "cpu/row/lane_kernels_impl.hpp"
+#include "cpu/row/lane_product_impl.hpp"
 #include "cpu/row/row_kernels.hpp"
 
 namespace sparse_run::cpu {
@@ -201,8 +202,8 @@ void row_layer_norm(const float* x, const float* gamma, const float* beta, float
 
 template <class V>
 constexpr RowKernels make_row_kernels() {
-  return {row_epilogue<V>, row_map<V>,      row_binary<V>, row_softmax<V>, row_layer_norm<V>,
-          lane_norm<V>,    lane_softmax<V>, row_sum<V>,    row_max<V>};
+  return {row_epilogue<V>, row_map<V>,      row_binary<V>,   row_softmax<V>, row_layer_norm<V>,
+          lane_norm<V>,    lane_softmax<V>, lane_product<V>, row_sum<V>,     row_max<V>};
 }
 
 }  // namespace sparse_run::cpu
