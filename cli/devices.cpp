@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "cli/process_memory.hpp"
+#include "cpu/dense/bf16_matmul.hpp"
 #include "cpu/device.hpp"
 #include "cpu/selection/kernel_memory.hpp"
 #include "gpu/absent.hpp"
@@ -53,8 +54,33 @@ std::string full_device_name(const std::string& name) {
   return name == "gpu" || name == "emulated" ? name + ":0" : name;
 }
 
+namespace {
+
+/// The CPU multiplies in bf16 or f32, and so does what is emulated on it.
+Precision cpu_precision(const Options& options, const std::function<void(const std::string&)>& notice) {
+  switch (options.precision) {
+    case Precision::f16:
+      throw_error(ErrorKind::unsupported, "--precision f16: no device in use multiplies in f16; give bf16 or f32");
+    case Precision::tf32:
+      if (notice) notice("--precision tf32: CPUs have no such arithmetic; computed in f32, which is more precise");
+      return Precision::f32;
+    case Precision::bf16:
+      if (!cpu::has_bf16_products() && notice) {
+        notice(
+            "--precision bf16: the instruction sets in use multiply no bf16; computed in f32, which is more precise");
+      }
+      return Precision::bf16;
+    case Precision::f32:
+      break;
+  }
+  return Precision::f32;
+}
+
+}  // namespace
+
 std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const Machine& machine,
-                                                  const Topology* topology) {
+                                                  const Topology* topology,
+                                                  const std::function<void(const std::string&)>& notice) {
   std::vector<std::string> wanted;
   if (topology != nullptr) {
     const HostSpec& host = topology->hosts.front();
@@ -87,6 +113,7 @@ std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const 
   cpu_options.columns = options.columns == "off"      ? cpu::ColumnMode::off
                         : options.columns == "layers" ? cpu::ColumnMode::layers
                                                       : cpu::ColumnMode::automatic;
+  cpu_options.precision = cpu_precision(options, notice);
   cpu_options.cache_folder = cache_folder(options);
   const auto cpu = cpu::make_cpu_device(machine, cpu_options);
   std::vector<std::shared_ptr<Device>> devices{cpu};

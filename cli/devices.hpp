@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -17,10 +18,12 @@ std::string full_device_name(const std::string& name);
 
 /// Devices that were named, or all of the topology; the CPU in any case, because it takes what others refuse. Emulated
 /// ones get the rates, memory and links of the topology's first host. With nullptr, only those that need nothing but
-/// this process, because nothing will run on the others. Error(device) for one that is absent, saying what is missing;
+/// this process, because nothing will run on the others. `notice` hears of precisions that are not there;
+/// Error(unsupported) where nothing near is. Error(device) for one that is absent, saying what is missing;
 /// Error(usage) for a name that is no device.
 std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const Machine& machine,
-                                                  const Topology* topology);
+                                                  const Topology* topology,
+                                                  const std::function<void(const std::string&)>& notice);
 
 /// Where timings of kernels are kept: --cache-dir, else the user's cache folder; empty: nowhere.
 std::filesystem::path cache_folder(const Options& options);

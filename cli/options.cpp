@@ -30,6 +30,7 @@ struct Typed {
   std::string scenario = "latency";
   std::string parallel = "auto";
   std::string node_cut = "auto";
+  std::string precision = "f32";
   std::string config;
   bool dump_config = false;
   int verbose = 0;
@@ -120,6 +121,11 @@ void define_place(CLI::App& app, Options& options, Typed& typed) {
       ->allow_extra_args(false)
       ->group(kPlace);
   single(app, "--threads", options.threads, "N", "Threads that compute. Default: every core this process may use.")
+      ->group(kPlace);
+  single(
+      app, "--precision", typed.precision, "TYPE",
+      "Lowest precision that products and convolutions may multiply in, where the model says f32: f32, tf32, bf16 or "
+      "f16 (f32). What a device lacks it computes in a higher one.")
       ->group(kPlace);
   repeatable(app, "--memory-limit", typed.memory_limits, "DEVICE=SIZE",
              "Most memory to use, like cpu=2GiB; exit 9 beyond. Default: 80% of what is available.")
@@ -329,6 +335,9 @@ void understand(Options& options, const Typed& typed) {
   for (const auto& text : typed.memory_limits) {
     options.memory_limits.push_back(parsed_as("--memory-limit", text, parse_bytes));
   }
+  const auto precision = parse_precision(typed.precision);
+  check(precision.has_value(), "--precision: choose f32, tf32, bf16 or f16");
+  options.precision = *precision;
   check(typed.scenario == "latency" || typed.scenario == "throughput", "--scenario: choose latency or throughput");
   options.scenario = typed.scenario == "latency" ? Scenario::latency : Scenario::throughput;
   const std::pair<const char*, Parallel> forms[] = {{"auto", Parallel::automatic},    {"data", Parallel::data},

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/shape.hpp"
+#include "device/precision.hpp"
 #include "runtime/distributed/node_owners.hpp"
 
 namespace sparse_run::cli {
@@ -34,6 +35,7 @@ struct Options {
 
   // Where it runs
   std::vector<std::string> devices;
+  Precision precision = Precision::f32;                              ///< the lowest to multiply in
   int threads = 0;                                                   ///< 0: every core
   std::vector<std::pair<std::string, std::uint64_t>> memory_limits;  ///< device, bytes
   std::string policy = "auto";                                       ///< NAME[:key=value,…] or a shared object

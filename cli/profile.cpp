@@ -92,9 +92,14 @@ double all_weight_bytes(const CompileReport& compiled) {
   return bytes;
 }
 
-std::string profile_text(const CompileReport& compiled, const Profile& profile, const MachineLimits& limits) {
+std::string profile_text(const CompileReport& compiled, const Profile& profile, const MachineLimits& limits,
+                         Precision precision) {
   std::string text = fmt::format("profile of {}: {} ms per request, median of {} runs\n", compiled.signature,
                                  format_milliseconds(profile.total_ms), profile.runs);
+  if (precision != Precision::f32) {
+    text += fmt::format("precision {} was allowed; kernels whose names end in it use it, all others compute in f32\n",
+                        to_string(precision));
+  }
   TextTable partitions({"partition", "device", "layers", "ms", "share"}, "rlrrr");
   for (std::size_t p = 0; p < compiled.plan.partitions.size() && p < profile.partition_ms.size(); ++p) {
     partitions.add({std::to_string(p), compiled.plan.partitions[p].device, std::to_string(compiled.layers[p].size()),

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/machine_limits.hpp"
+#include "device/precision.hpp"
 #include "runtime/session.hpp"
 
 namespace sparse_run::cli {
@@ -31,6 +32,7 @@ Roofline roofline_of(const LayerReport& layer, double all_weight_bytes, const Ma
 double all_weight_bytes(const CompileReport& compiled);
 
 /// Tables of partitions and layers, against `limits`.
-std::string profile_text(const CompileReport& compiled, const Profile& profile, const MachineLimits& limits);
+std::string profile_text(const CompileReport& compiled, const Profile& profile, const MachineLimits& limits,
+                         Precision precision);
 
 }  // namespace sparse_run::cli

@@ -11,6 +11,7 @@
 #include "cli/machine_limits.hpp"
 #include "cli/profile.hpp"
 #include "device/machine.hpp"
+#include "device/precision.hpp"
 #include "runtime/session.hpp"
 
 namespace sparse_run::cli {
@@ -26,6 +27,7 @@ struct JobReport {
 struct RunReport {
   Machine machine;
   int threads = 1;
+  Precision precision = Precision::f32;  ///< allowed; kernels' names say what each layer computes in
   std::uint64_t seed = 0;
   std::string model_file;
   std::string model_hash;

@@ -141,6 +141,7 @@ std::string report_json(const RunReport& report) {
                    {"inputs", ports_json(report.inputs)},
                    {"outputs", ports_json(report.outputs)}};
   json["threads"] = report.threads;
+  json["precision"] = to_string(report.precision);
   json["seed"] = report.seed;
   json["load_s"] = report.load_s;
   json["compile_s"] = report.compile_s;

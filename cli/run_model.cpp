@@ -180,7 +180,8 @@ class ModelRun {
       if (kernels != nullptr) kernels->apply(plan, graph);
       return plan;
     };
-    devices_ = open_devices(options_, report_.machine, plans_only() ? nullptr : &placement_->options().topology);
+    devices_ =
+        open_devices(options_, report_.machine, plans_only() ? nullptr : &placement_->options().topology, notice());
     if (!options_.topology_out.empty()) {
       write_text_file(options_.topology_out, topology_to_json(placement_->options().topology));
     }
@@ -196,6 +197,7 @@ class ModelRun {
     report_.outputs = session_->outputs();
     report_.threads = session_->options().threads;
     report_.seed = options_.seed;
+    report_.precision = options_.precision;
     report_.load_passes = session_->load_passes();
     report_.load_s = seconds_since(start);
     chat(fmt::format("{}: loaded in {:.3f} s, {} nodes after {} passes", options_.model, report_.load_s,
@@ -371,7 +373,7 @@ class ModelRun {
         in_model([&] { return profile_request(*session_, inputs_.first_request(), *report_.compiled, run_options_); });
     if (!options_.profile) return;
     report_.limits = measure_machine_limits(report_.machine, report_.threads);
-    print(profile_text(*report_.compiled, *report_.profile, *report_.limits));
+    print(profile_text(*report_.compiled, *report_.profile, *report_.limits, options_.precision));
   }
 
   void finish() {

@@ -20,6 +20,7 @@ class CpuDevice final : public Device {
       : machine_(machine),
         budget_s_(options.timing_budget_s),
         columns_(options.columns),
+        precision_(options.precision),
         memory_(options.cache_folder, machine) {}
 
   std::string name() const override { return "cpu"; }
@@ -35,6 +36,7 @@ class CpuDevice final : public Device {
     const Environment environment{.machine = machine_,
                                   .threads = options.threads,
                                   .columns = columns_,
+                                  .precision = precision_,
                                   .adjacencies = adjacencies_,
                                   .workspaces = workspaces_};
     if (!has_column_regions(partition, options, environment)) {
@@ -52,6 +54,7 @@ class CpuDevice final : public Device {
   Machine machine_;
   double budget_s_;
   ColumnMode columns_;
+  Precision precision_;
   KernelMemory memory_;
   std::shared_ptr<WorkspacePool> workspaces_ = std::make_shared<WorkspacePool>();     // likewise
   std::shared_ptr<AdjacencyCache> adjacencies_ = std::make_shared<AdjacencyCache>();  // shared with compiled steps

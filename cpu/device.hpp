@@ -7,6 +7,7 @@
 #include "cpu/column/column_mode.hpp"
 #include "device/device.hpp"
 #include "device/machine.hpp"
+#include "device/precision.hpp"
 
 namespace sparse_run::cpu {
 
@@ -17,6 +18,8 @@ struct CpuOptions {
   /// Where timings are kept between processes; empty: nowhere.
   std::filesystem::path cache_folder = {};
   ColumnMode columns = ColumnMode::automatic;  ///< how convolutions over many images run
+  /// bf16: kernels that multiply in bf16 compete too. Whatever else: f32.
+  Precision precision = Precision::f32;
 };
 
 /// The device named "cpu". Executables run in the TBB arena of their caller, and are compiled in it.

@@ -73,6 +73,7 @@ void register_sparse_matmul_kernels(KernelTable& table);  ///< called by the for
 void register_sparse_rows_product_kernels(KernelTable& table);  ///< called by the former: few rows
 void register_sparse_left_product_kernels(KernelTable& table);  ///< called by the former
 void register_blocked_matmul_kernels(KernelTable& table);  ///< called by the former: weights packed once
+void register_bf16_product_kernels(KernelTable& table);   ///< called by the former: only when bf16 is allowed
 void register_sparse_left_kernels(KernelTable& table);    ///< called by sparse products
 void register_attention_kernels(KernelTable& table);
 void register_channel_kernels(KernelTable& table);  ///< operands whose tokens are lanes

@@ -12,6 +12,7 @@
 #include "cpu/selection/weight_facts.hpp"
 #include "device/device.hpp"
 #include "device/machine.hpp"
+#include "device/precision.hpp"
 #include "graph/ir/graph.hpp"
 
 namespace sparse_run::cpu {
@@ -99,6 +100,7 @@ struct Environment {
   /// One of KernelEntry::variants, when building; empty: the kernel's own first choice.
   std::string_view variant = {};
   ColumnMode columns = ColumnMode::automatic;
+  Precision precision = Precision::f32;  ///< the lowest that kernels may multiply in
   /// Grouped edge lists that the steps of a device share; null: every step keeps its own.
   std::shared_ptr<AdjacencyCache> adjacencies = nullptr;
   /// Working memory that programs of a device share; null: a program has its own.

@@ -115,6 +115,7 @@ Estimate estimate_product(const NodeView& view, const Environment& environment) 
 void register_matmul_kernels(KernelTable& table) {
   register_sparse_matmul_kernels(table);
   register_blocked_matmul_kernels(table);
+  register_bf16_product_kernels(table);
   const KernelEntry entry{"cpu.matmul.onednn.f32", check_product, build_product, -1, false, estimate_product};
   table.add("MatMul", entry);
   table.add("Gemm", entry);

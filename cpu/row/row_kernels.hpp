@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "cpu/column/epilogue.hpp"
 #include "cpu/isa.hpp"
@@ -46,6 +47,8 @@ struct RowKernels {
                        std::size_t mask_lane_step, float* inverse, std::size_t rows, std::size_t lanes);
   /// Small dense products whose operands lie in the innermost caches: rows of B are best contiguous.
   void (*lane_product)(const LaneProduct& product);
+  /// y[i] = x[i] rounded to bf16, the nearest and of two the even one; NaN stays NaN.
+  void (*to_bf16)(const float* x, std::uint16_t* y, std::size_t n);
   float (*sum)(const float* x, std::size_t n);
   float (*max)(const float* x, std::size_t n);  ///< −∞ for n = 0; any number when an element is NaN
 };

@@ -200,10 +200,21 @@ void row_layer_norm(const float* x, const float* gamma, const float* beta, float
   });
 }
 
+/// A loop that compilers turn into vectors; the parameter keeps the copies of different flags apart.
+template <class V>
+void row_to_bf16(const float* x, std::uint16_t* y, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) {
+    std::uint32_t bits;
+    __builtin_memcpy(&bits, x + i, sizeof bits);
+    const std::uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16, nan = bits >> 16 | 0x40u;
+    y[i] = static_cast<std::uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
+  }
+}
+
 template <class V>
 constexpr RowKernels make_row_kernels() {
-  return {row_epilogue<V>, row_map<V>,      row_binary<V>,   row_softmax<V>, row_layer_norm<V>,
-          lane_norm<V>,    lane_softmax<V>, lane_product<V>, row_sum<V>,     row_max<V>};
+  return {row_epilogue<V>, row_map<V>,      row_binary<V>,  row_softmax<V>, row_layer_norm<V>, lane_norm<V>,
+          lane_softmax<V>, lane_product<V>, row_to_bf16<V>, row_sum<V>,     row_max<V>};
 }
 
 }  // namespace sparse_run::cpu

@@ -40,6 +40,56 @@ TEST_P(RowKernelsTest, softmax_agrees_at_every_length) {
   }
 }
 
+TEST_P(RowKernelsTest, lane_product_agrees_at_every_size_and_touches_nothing_else) {
+  std::uniform_int_distribution<std::size_t> size(1, 40);
+  for (int round = 0; round < 60; ++round) {
+    const std::size_t rows = size(random) % 15, k = size(random) - 1, lanes = 2 * size(random) + round % 2;
+    const bool transposed = round % 3 == 0;
+    LaneProduct p;
+    p.rows = rows, p.k = k, p.lanes = lanes;
+    p.a_row = transposed ? 1 : k + 3;
+    p.a_k = transposed ? rows + 2 : 1;
+    p.b_k = lanes + 1;
+    p.c_row = lanes + 5;
+    const auto a = random_row(random, (rows + 3) * (k + 3)), b = random_row(random, (k + 1) * p.b_k),
+               factor = random_row(random, lanes);
+    std::vector<float> c((rows + 1) * p.c_row, 42.0f);
+    p.a = a.data(), p.b = b.data(), p.c = c.data();
+    p.factor = round % 2 == 0 ? factor.data() : nullptr;
+    kernels.lane_product(p);
+    for (std::size_t row = 0; row <= rows; ++row) {
+      for (std::size_t lane = 0; lane < p.c_row; ++lane) {
+        double expected = 42;
+        if (row < rows && lane < lanes) {
+          expected = 0;
+          for (std::size_t i = 0; i < k; ++i) {
+            expected += static_cast<double>(a[row * p.a_row + i * p.a_k]) * b[i * p.b_k + lane];
+          }
+          if (p.factor != nullptr) expected *= factor[lane];
+        }
+        ASSERT_NEAR(c[row * p.c_row + lane], expected, 1e-4) << rows << "x" << k << "x" << lanes;
+      }
+    }
+  }
+}
+
+TEST_P(RowKernelsTest, to_bf16_rounds_to_the_nearest_and_keeps_nan_and_infinity) {
+  const std::vector<float> x{1.0f, 1.00390625f, 1.01171875f, -1.0039064f, kInfinity, -kInfinity,
+                             kNan, -0.0f,       3.4e38f,     1e-45f,      0.0f,      2.0f};
+  std::vector<std::uint16_t> y(x.size() + 1, 7);
+  kernels.to_bf16(x.data(), y.data(), x.size());
+  // of two equally near the even one: 1 + 2^-8 falls to 1, 1 + 3 · 2^-8 rises to 1 + 2^-6
+  const std::vector<unsigned> expected{0x3f80, 0x3f80, 0x3f82, 0xbf81, 0x7f80, 0xff80};
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(y[i], expected[i]) << i;
+  EXPECT_EQ(y[6] & 0x7f80u, 0x7f80u);
+  EXPECT_NE(y[6] & 0x7fu, 0u);
+  EXPECT_EQ(y[7], 0x8000u);
+  EXPECT_EQ(y[8], 0x7f80u);  // beyond the largest bf16 by more than half a step
+  EXPECT_EQ(y[9], 0u);
+  EXPECT_EQ(y[11], 0x4000u);
+  EXPECT_EQ(y[12], 7u);
+}
+
 TEST_P(RowKernelsTest, softmax_of_masked_elements_is_exactly_zero) {
   std::vector<float> x(37, 1.0f);
   std::vector<float> mask(37, 0.0f);

@@ -46,6 +46,7 @@ std::string weight_class(const WeightFacts& weight) {
 std::string layer_signature(const NodeView& view, const Environment& environment) {
   const Node& node = view.node();
   std::string text = fmt::format("{}.{}@{}|t{}", node.domain, node.op, node.opset, environment.threads);
+  if (environment.precision == Precision::bf16) text += "|bf16";
   for (const auto& [name, value] : node.attributes) text += fmt::format("|{}={}", name, text_of(value));
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     text += "|";
