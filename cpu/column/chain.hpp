@@ -20,10 +20,14 @@ struct ChainNode {
   std::unique_ptr<RowOp> op;
   std::vector<int> inputs;         ///< values; none for what enters the chain
   std::vector<RowWindow> windows;  ///< parallel to inputs
+  std::vector<RowWindow> columns;  ///< the same along the width; empty: each position reads the one at its place
   int output = -1;                 ///< value; -1 for what leaves the chain
   int rows = 0;                    ///< height of the result
   int layer = 0;                   ///< whose time and arithmetic it is
 };
+
+/// Whether a node's result may be cut into bands of positions.
+inline bool takes_columns(const ChainNode& node) { return node.output >= 0 && node.op->takes_columns(); }
 
 /// Nodes in topological order. What enters from outside and what leaves are nodes of their own.
 struct Chain {

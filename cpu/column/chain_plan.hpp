@@ -15,7 +15,7 @@ struct ChainCosts {
   std::size_t private_cache = std::size_t{1} << 20;  ///< bytes of the outermost cache a core has for itself
   double sparse_rate = 85e9;                         ///< flop/s of one thread on sparse weights
   double dense_rate = 180e9;                         ///< on dense weights
-  double outer_bandwidth = 16e9;                     ///< bytes/s of one thread beyond the private cache
+  double outer_bandwidth = 24e9;                     ///< bytes/s of one thread beyond the private cache
 };
 
 /// Predicted seconds of one thread for a segment, all strips; its strips and chunk are what is judged.

@@ -26,26 +26,52 @@ std::size_t stored_bytes(const ChainValue& value) {
                  value.shape.row_bytes());
 }
 
-/// The positions beside the rows that convolutions read as padding.
-void clear_sides(const StripRows& rows, int begin, int end) {
+/// What a band stores of a row: its positions, and the padding beside them at an end of the row.
+RowRange with_padding(const StripShape& shape, const RowRange& columns) {
+  return {columns.begin == 0 ? -shape.pad_left : columns.begin,
+          columns.end == shape.width ? shape.width + shape.pad_right : columns.end};
+}
+
+/// Zeros at positions [begin, end) of all channels of a row.
+void clear_positions(const StripRows& rows, int row, int begin, int end) {
   const StripShape& shape = *rows.shape;
-  if (shape.pad_left + shape.pad_right == 0) return;
-  const std::ptrdiff_t left = std::ptrdiff_t{shape.pad_left} * shape.lanes;
-  const std::ptrdiff_t width = std::ptrdiff_t{shape.width} * shape.lanes;
-  const std::ptrdiff_t right = std::ptrdiff_t{shape.pad_right} * shape.lanes;
-  for (int row = begin; row < end; ++row) {
-    float* at = rows.row(row);
-    for (int channel = 0; channel < shape.channels; ++channel, at += shape.channel_stride()) {
-      std::fill(at - left, at, 0.0f);
-      std::fill(at + width, at + width + right, 0.0f);
-    }
+  if (begin >= end) return;
+  float* at = rows.row(row) + std::ptrdiff_t{begin} * shape.lanes;
+  for (int channel = 0; channel < shape.channels; ++channel, at += shape.channel_stride()) {
+    std::fill(at, at + std::ptrdiff_t{end - begin} * shape.lanes, 0.0f);
   }
 }
 
-void clear_rows(const StripRows& rows, int begin, int end) {
-  if (begin >= end) return;
-  float* const from = rows.base + (begin - rows.first_row) * rows.shape->row_stride();
-  std::fill(from, from + (end - begin) * rows.shape->row_stride(), 0.0f);
+/// The positions beside the rows that convolutions read as padding, where the band ends there.
+void clear_sides(const StripRows& rows, int begin, int end, const RowRange& columns) {
+  const RowRange stored = with_padding(*rows.shape, columns);
+  for (int row = begin; row < end; ++row) {
+    clear_positions(rows, row, stored.begin, columns.begin);
+    clear_positions(rows, row, columns.end, stored.end);
+  }
+}
+
+void clear_rows(const StripRows& rows, int begin, int end, const RowRange& columns) {
+  const RowRange stored = with_padding(*rows.shape, columns);
+  for (int row = begin; row < end; ++row) clear_positions(rows, row, stored.begin, stored.end);
+}
+
+/// Moves `count` rows of a band from `from` rows further on to where the buffer begins.
+void move_rows(const StripRows& rows, int from, int count, const RowRange& columns) {
+  const StripShape& shape = *rows.shape;
+  const std::ptrdiff_t distance = from * shape.row_stride();
+  if (columns.count() == shape.width) {
+    std::memmove(rows.base, rows.base + distance, static_cast<std::size_t>(count) * shape.row_bytes());
+    return;
+  }
+  const RowRange stored = with_padding(shape, columns);
+  const auto bytes = static_cast<std::size_t>(stored.count() * shape.lanes) * sizeof(float);
+  for (int row = 0; row < count; ++row) {
+    float* to = rows.row(rows.first_row + row) + std::ptrdiff_t{stored.begin} * shape.lanes;
+    for (int channel = 0; channel < shape.channels; ++channel, to += shape.channel_stride()) {
+      std::memcpy(to, to + distance, bytes);
+    }
+  }
 }
 
 }  // namespace
@@ -57,8 +83,11 @@ ChainProgram::ChainProgram(Chain chain, std::vector<Segment> segments, int threa
   segment_of_.resize(chain_.nodes.size());
   for (std::size_t s = 0; s < segments_.size(); ++s) {
     const Segment& segment = segments_[s];
-    const std::vector<std::int64_t> rows = rows_computed(chain_, segment);
-    planned_rows_.insert(planned_rows_.end(), rows.begin(), rows.end());
+    const std::vector<std::int64_t> positions = positions_computed(chain_, segment);
+    planned_positions_.insert(planned_positions_.end(), positions.begin(), positions.end());
+    require(segment.bands == 1 || takes_bands(chain_, segment), "a segment that has no bands was given some");
+    bands_.emplace_back();
+    for (int band = 0; band < segment.bands; ++band) bands_.back().push_back(band_columns(chain_, segment, band));
     strips_.emplace_back();
     for (int node = segment.begin; node < segment.end; ++node) {
       require(chain_.nodes[static_cast<std::size_t>(node)].inputs.size() <= kMostInputs,
@@ -124,9 +153,10 @@ void ChainProgram::make_tasks() {
   for (std::size_t s = 0; s < segments_.size(); ++s) {
     const Segment& segment = segments_[s];
     first_task.push_back(static_cast<int>(tasks_.size()));
-    for (int strip = 0; strip < segment.strips; ++strip) {
+    for (int part = 0; part < segment.strips * segment.bands; ++part) {
       const int task = static_cast<int>(tasks_.size());
-      tasks_.push_back({static_cast<int>(s), strip, 0, {}});
+      const int strip = part / segment.bands, band = part % segment.bands;
+      tasks_.push_back({static_cast<int>(s), strip, band, 0, {}});
       std::vector<int> read;
       for (int node = segment.begin; node < segment.end; ++node) {
         for (const int input : chain_.nodes[static_cast<std::size_t>(node)].inputs) {
@@ -139,19 +169,28 @@ void ChainProgram::make_tasks() {
         const ChainValue& value = chain_.values[static_cast<std::size_t>(input)];
         const auto source = static_cast<std::size_t>(segment_of_[static_cast<std::size_t>(value.producer)]);
         const RowRange range = rows_read(chain_, segment, strips_[s][static_cast<std::size_t>(strip)].walk, input);
+        const RowRange columns =
+            with_padding(value.shape, columns_read(chain_, segment, bands_[s][static_cast<std::size_t>(band)], input));
+        const int bands = segments_[source].bands;
         for (int i = 0; i < segments_[source].strips; ++i) {
           // the first and the last strip also store the rows of padding
           const int begin = i == 0 ? -value.pad_top : segments_[source].strip_begin(chain_, i);
           const int end = i + 1 == segments_[source].strips ? value.shape.height + value.pad_bottom
                                                             : segments_[source].strip_begin(chain_, i + 1);
-          if (begin < range.end && range.begin < end) link(first_task[source] + i, task);
+          if (begin >= range.end || range.begin >= end) continue;
+          for (int j = 0; j < bands; ++j) {
+            const RowRange made = with_padding(value.shape, bands_[source][static_cast<std::size_t>(j)].back());
+            if (bands == 1 || (made.begin < columns.end && columns.begin < made.end)) {
+              link(first_task[source] + i * bands + j, task);
+            }
+          }
         }
       }
       if (waits_for_segment_[s] >= 0) link(gate_of_[static_cast<std::size_t>(waits_for_segment_[s])], task);
     }
     const int gate = static_cast<int>(tasks_.size());
-    tasks_.push_back({static_cast<int>(s), -1, 0, {}});
-    for (int strip = 0; strip < segment.strips; ++strip) link(first_task[s] + strip, gate);
+    tasks_.push_back({static_cast<int>(s), -1, 0, 0, {}});
+    for (int part = 0; part < segment.strips * segment.bands; ++part) link(first_task[s] + part, gate);
     if (s > 0) link(gate_of_.back(), gate);
     gate_of_.push_back(gate);
   }
@@ -230,6 +269,8 @@ class ChainProgram::Execution {
     std::byte* const own = run_.scratch + program_.stop_bytes_ + static_cast<std::size_t>(slot) * program_.strip_bytes_;
     const auto count = static_cast<std::size_t>(segment.end - segment.begin);
     const std::vector<Chunk>& chunks = strip.walk.chunks;
+    const std::vector<RowRange>& bands =
+        program_.bands_[static_cast<std::size_t>(task.segment)][static_cast<std::size_t>(task.band)];
     for (std::size_t c = 0; c < chunks.size(); ++c) {
       // what a buffer held before lies behind what it will hold now
       const auto stored = [&](std::size_t i) {
@@ -242,9 +283,7 @@ class ChainProgram::Execution {
         const int before = chunks[c - 1].nodes[i].low, low = chunks[c].nodes[i].low;
         const int kept = chunks[c].nodes[i].begin - low;
         if (low == before || kept <= 0) continue;
-        const StripRows rows = stored(i);
-        std::memmove(rows.base, rows.base + (low - before) * rows.shape->row_stride(),
-                     static_cast<std::size_t>(kept) * rows.shape->row_bytes());
+        move_rows(stored(i), low - before, kept, bands[i]);
       }
       for (std::size_t i = 0; i < count; ++i) {
         const ChainNode& node = program_.chain_.nodes[static_cast<std::size_t>(segment.begin) + i];
@@ -259,17 +298,17 @@ class ChainProgram::Execution {
         if (node.output >= 0) output = i + 1 == count ? stop(node.output) : stored(i);
         const Chunk::Rows& rows = chunks[c].nodes[i];
         const int begin = std::clamp(rows.begin, 0, node.rows), end = std::clamp(rows.end, 0, node.rows);
-        if (begin < end) {
-          node.op->run({{inputs, node.inputs.size()}, output, begin, end, io_});
-          if (!run_.node_rows.empty()) {
-            run_.node_rows[static_cast<std::size_t>(segment.begin) + i].fetch_add(end - begin,
-                                                                                  std::memory_order_relaxed);
+        if (begin < end && bands[i].count() > 0) {
+          node.op->run({{inputs, node.inputs.size()}, output, begin, end, bands[i].begin, bands[i].end, io_});
+          if (!run_.node_positions.empty()) {
+            run_.node_positions[static_cast<std::size_t>(segment.begin) + i].fetch_add(
+                std::int64_t{end - begin} * bands[i].count(), std::memory_order_relaxed);
           }
         }
         if (node.output >= 0) {
-          clear_sides(output, begin, end);
-          clear_rows(output, rows.begin, std::min(rows.end, 0));
-          clear_rows(output, std::max(rows.begin, node.rows), rows.end);
+          clear_sides(output, begin, end, bands[i]);
+          clear_rows(output, rows.begin, std::min(rows.end, 0), bands[i]);
+          clear_rows(output, std::max(rows.begin, node.rows), rows.end, bands[i]);
         }
         if (!run_.layer_ns.empty()) {
           run_.layer_ns[static_cast<std::size_t>(node.layer)].fetch_add(now_ns() - started, std::memory_order_relaxed);

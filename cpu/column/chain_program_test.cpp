@@ -79,7 +79,7 @@ struct ChainSpec {
                     {w.kernel_width, w.stride_width, w.dilation_width, w.pad_left}, w.out_height, w.out_width);
       values.push_back(chain.add_value(layer.out_channels, w.out_height, w.out_width, lanes));
     }
-    chain.add_node({std::make_unique<PackRows>(0, isa), {}, {}, values[0], height, 0});
+    chain.add_node({std::make_unique<PackRows>(0, isa), {}, {}, {}, values[0], height, 0});
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const LayerSpec& layer = layers[i];
       const Window& w = layer.window;
@@ -96,16 +96,19 @@ struct ChainSpec {
       }
       node.inputs = {values[i]};
       node.windows = {{w.kernel_height, w.stride_height, w.dilation_height, w.pad_top}};
+      node.columns = {{w.kernel_width, w.stride_width, w.dilation_width, w.pad_left}};
       if (layer.residual) {
         node.inputs.push_back(values[i]);
         node.windows.push_back({});
+        node.columns.push_back({});
       }
       node.output = values[i + 1];
       node.rows = w.out_height;
       chain.add_node(std::move(node));
     }
     const ChainValue& last = chain.values[static_cast<std::size_t>(values.back())];
-    chain.add_node({std::make_unique<UnpackRows>(0, isa), {values.back()}, {RowWindow{}}, -1, last.shape.height, 0});
+    chain.add_node(
+        {std::make_unique<UnpackRows>(0, isa), {values.back()}, {RowWindow{}}, {}, -1, last.shape.height, 0});
     return chain;
   }
 
@@ -160,6 +163,10 @@ std::vector<Segment> random_cut(std::mt19937& random, const Chain& chain) {
     const int rows = segment.rows(chain);
     segment.strips = number(random, 1, rows);
     segment.chunk = number(random, 1, rows);
+    if (takes_bands(chain, segment)) {
+      segment.bands =
+          number(random, 1, std::min(5, row_positions(chain, chain.nodes[static_cast<std::size_t>(end - 1)])));
+    }
     segments.push_back(segment);
     begin = end;
   }
@@ -168,7 +175,7 @@ std::vector<Segment> random_cut(std::mt19937& random, const Chain& chain) {
 
 class ChainProgramTest : public testing::TestWithParam<Isa> {};
 
-TEST_P(ChainProgramTest, any_cut_computes_the_same_and_as_many_rows_as_planned) {
+TEST_P(ChainProgramTest, any_cut_computes_the_same_and_as_much_as_planned) {
   std::mt19937 random = seeded_random();
   for (int i = 0; i < 60; ++i) {
     SCOPED_TRACE(i);
@@ -190,17 +197,17 @@ TEST_P(ChainProgramTest, any_cut_computes_the_same_and_as_many_rows_as_planned) 
       std::vector<float> output(static_cast<std::size_t>(images) * spec.outputs(), -1.0f);
       const float* in = input.data();
       float* out = output.data();
-      std::vector<std::atomic<std::int64_t>> rows(program.chain().nodes.size());
+      std::vector<std::atomic<std::int64_t>> positions(program.chain().nodes.size());
       ChainRun run;
       run.inputs = {&in, 1};
       run.outputs = {&out, 1};
       run.images = images;
       run.scratch = reinterpret_cast<std::byte*>(scratch.data());
-      run.node_rows = rows;
+      run.node_positions = positions;
       program.run(run);
       const int groups = (images + program.lanes() - 1) / program.lanes();
-      for (std::size_t node = 0; node < rows.size(); ++node) {
-        EXPECT_EQ(rows[node].load(), groups * program.planned_rows()[node]) << "node " << node;
+      for (std::size_t node = 0; node < positions.size(); ++node) {
+        EXPECT_EQ(positions[node].load(), groups * program.planned_positions()[node]) << "node " << node;
       }
       for (std::size_t o = 0; o < output.size(); ++o) {
         ASSERT_NEAR(output[o], expected[o], 1e-5 * std::max(1.0, std::abs(expected[o]))) << o;
@@ -220,23 +227,42 @@ TEST(ChainRows, overlap_of_strips_is_counted_exactly) {
   const RowWindow window{3, 1, 1, 1};
   chain.reserve(x, window, window, 12, 4);
   chain.reserve(y, window, window, 12, 4);
-  chain.add_node({std::make_unique<MapRows>(Activation::relu(), Isa::portable), {}, {}, x, 12, 0});
-  chain.add_node({std::make_unique<MapRows>(Activation::relu(), Isa::portable), {x}, {window}, y, 12, 0});
-  chain.add_node({std::make_unique<MapRows>(Activation::relu(), Isa::portable), {y}, {window}, z, 12, 0});
+  chain.add_node({std::make_unique<MapRows>(Activation::relu(), Isa::portable), {}, {}, {}, x, 12, 0});
+  chain.add_node({std::make_unique<MapRows>(Activation::relu(), Isa::portable), {x}, {window}, {}, y, 12, 0});
+  chain.add_node({std::make_unique<MapRows>(Activation::relu(), Isa::portable), {y}, {window}, {}, z, 12, 0});
   for (const int chunk : {1, 2, 3, 4}) {
-    EXPECT_EQ(rows_computed(chain, {1, 3, 3, chunk}), (std::vector<std::int64_t>{5 + 6 + 5, 12}));
+    EXPECT_EQ(positions_computed(chain, {1, 3, 3, chunk}), (std::vector<std::int64_t>{4 * (5 + 6 + 5), 4 * 12}));
   }
-  EXPECT_EQ(rows_computed(chain, {1, 3, 1, 1}), (std::vector<std::int64_t>{12, 12}));
-  EXPECT_EQ(rows_computed(chain, {0, 3, 12, 1}), (std::vector<std::int64_t>{3 + 4 + 8 * 5 + 4 + 3, 12 * 3 - 2, 12}));
+  EXPECT_EQ(positions_computed(chain, {1, 3, 1, 1}), (std::vector<std::int64_t>{4 * 12, 4 * 12}));
+  EXPECT_EQ(positions_computed(chain, {0, 3, 12, 1}),
+            (std::vector<std::int64_t>{4 * (3 + 4 + 8 * 5 + 4 + 3), 4 * (12 * 3 - 2), 4 * 12}));
+}
+
+TEST(ChainRows, overlap_of_bands_is_counted_exactly) {
+  // Two 3 x 3 convolutions over rows of 8 positions in 2 bands: of the first result each band computes 5 positions.
+  Chain chain;
+  const int x = chain.add_value(1, 3, 8, 4), y = chain.add_value(1, 3, 8, 4), z = chain.add_value(1, 3, 8, 4);
+  const RowWindow window{3, 1, 1, 1};
+  chain.add_node({std::make_unique<MapRows>(Activation::relu(), Isa::portable), {}, {}, {}, x, 3, 0});
+  chain.add_node({std::make_unique<MapRows>(Activation::relu(), Isa::portable), {x}, {window}, {window}, y, 3, 0});
+  chain.add_node({std::make_unique<MapRows>(Activation::relu(), Isa::portable), {y}, {window}, {window}, z, 3, 0});
+  EXPECT_EQ(positions_computed(chain, {1, 3, 1, 1, 2}), (std::vector<std::int64_t>{3 * (5 + 5), 3 * 8}));
+  EXPECT_EQ(positions_computed(chain, {1, 3, 3, 1, 2}), (std::vector<std::int64_t>{(2 + 3 + 2) * (5 + 5), 3 * 8}));
+  const std::vector<RowRange> second = band_columns(chain, {1, 3, 1, 1, 2}, 1);
+  EXPECT_EQ(second[0].begin, 3);
+  EXPECT_EQ(second[0].end, 8);
+  const RowRange read = columns_read(chain, {1, 3, 1, 1, 2}, second, x);
+  EXPECT_EQ(read.begin, 2);
+  EXPECT_EQ(read.end, 8);
 }
 
 TEST(ChainRows, a_segment_keeps_its_inner_results_to_itself) {
   Chain chain;
   const int x = chain.add_value(1, 4, 4, 4), y = chain.add_value(1, 4, 4, 4), z = chain.add_value(1, 4, 4, 4);
-  chain.add_node({std::make_unique<MapRows>(Activation::relu(), Isa::portable), {}, {}, x, 4, 0});
-  chain.add_node({std::make_unique<MapRows>(Activation::relu(), Isa::portable), {x}, {RowWindow{}}, y, 4, 0});
+  chain.add_node({std::make_unique<MapRows>(Activation::relu(), Isa::portable), {}, {}, {}, x, 4, 0});
+  chain.add_node({std::make_unique<MapRows>(Activation::relu(), Isa::portable), {x}, {RowWindow{}}, {}, y, 4, 0});
   chain.add_node(
-      {std::make_unique<BinaryRows>(Binary::add, Isa::portable), {x, y}, {RowWindow{}, RowWindow{}}, z, 4, 0});
+      {std::make_unique<BinaryRows>(Binary::add, Isa::portable), {x, y}, {RowWindow{}, RowWindow{}}, {}, z, 4, 0});
   EXPECT_FALSE(is_segment(chain, 0, 2));  // x is read by node 2
   EXPECT_TRUE(is_segment(chain, 0, 3));
   EXPECT_TRUE(is_segment(chain, 1, 3));

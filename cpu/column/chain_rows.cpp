@@ -24,6 +24,52 @@ void over_readers(const Chain& chain, const Segment& segment, int value, const B
 
 }  // namespace
 
+bool takes_bands(const Chain& chain, const Segment& segment) {
+  for (int node = segment.begin; node < segment.end; ++node) {
+    if (!takes_columns(node_of(chain, node))) return false;
+  }
+  return true;
+}
+
+int row_positions(const Chain& chain, const ChainNode& node) {
+  return node.output < 0 ? 1 : chain.values[static_cast<std::size_t>(node.output)].shape.width;
+}
+
+RowRange columns_read(const Chain& chain, const Segment& segment, std::span<const RowRange> columns, int value) {
+  if (segment.bands == 1) return {0, chain.values[static_cast<std::size_t>(value)].shape.width};
+  RowRange range{std::numeric_limits<int>::max(), 0};
+  for (const int reader : chain.values[static_cast<std::size_t>(value)].readers) {
+    if (reader < segment.begin || reader >= segment.end) continue;
+    const ChainNode& node = node_of(chain, reader);
+    const RowRange& computed = columns[static_cast<std::size_t>(reader - segment.begin)];
+    if (computed.count() <= 0) continue;
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      if (node.inputs[i] != value) continue;
+      const RowWindow window = node.columns.empty() ? RowWindow{} : node.columns[i];
+      range.begin = std::min(range.begin, window.first(computed.begin));
+      range.end = std::max(range.end, window.last(computed.end - 1) + 1);
+    }
+  }
+  const int width = chain.values[static_cast<std::size_t>(value)].shape.width;
+  range.end = std::clamp(range.end, 0, width);
+  range.begin = std::clamp(range.begin, 0, range.end);
+  return range;
+}
+
+std::vector<RowRange> band_columns(const Chain& chain, const Segment& segment, int band) {
+  const auto count = static_cast<std::size_t>(segment.end - segment.begin);
+  std::vector<RowRange> columns(count);
+  const int width = row_positions(chain, node_of(chain, segment.end - 1));
+  columns[count - 1] = {static_cast<int>(std::int64_t{width} * band / segment.bands),
+                        static_cast<int>(std::int64_t{width} * (band + 1) / segment.bands)};
+  for (std::size_t i = count - 1; i-- > 0;) {
+    const ChainNode& node = node_of(chain, segment.begin + static_cast<int>(i));
+    columns[i] = segment.bands == 1 ? RowRange{0, row_positions(chain, node)}
+                                    : columns_read(chain, segment, columns, node.output);
+  }
+  return columns;
+}
+
 bool is_segment(const Chain& chain, int begin, int end) {
   for (int node = begin; node + 1 < end; ++node) {
     const int value = node_of(chain, node).output;
@@ -99,17 +145,23 @@ StripWalk StripWalk::of(const Chain& chain, const Segment& segment, int strip) {
   return walk;
 }
 
-std::vector<std::int64_t> rows_computed(const Chain& chain, const Segment& segment) {
-  std::vector<std::int64_t> rows(static_cast<std::size_t>(segment.end - segment.begin), 0);
+std::vector<std::int64_t> positions_computed(const Chain& chain, const Segment& segment) {
+  const auto count = static_cast<std::size_t>(segment.end - segment.begin);
+  std::vector<std::int64_t> rows(count, 0), columns(count, 0);
   for (int strip = 0; strip < segment.strips; ++strip) {
     const StripWalk walk = StripWalk::of(chain, segment, strip);
     for (const Chunk& chunk : walk.chunks) {
-      for (std::size_t i = 0; i < rows.size(); ++i) {
+      for (std::size_t i = 0; i < count; ++i) {
         const int height = node_of(chain, segment.begin + static_cast<int>(i)).rows;
         rows[i] += std::max(0, std::min(chunk.nodes[i].end, height) - std::max(chunk.nodes[i].begin, 0));
       }
     }
   }
+  for (int band = 0; band < segment.bands; ++band) {
+    const std::vector<RowRange> computed = band_columns(chain, segment, band);
+    for (std::size_t i = 0; i < count; ++i) columns[i] += computed[i].count();
+  }
+  for (std::size_t i = 0; i < count; ++i) rows[i] *= columns[i];
   return rows;
 }
 

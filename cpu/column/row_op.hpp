@@ -24,11 +24,13 @@ struct ChainIo {
   int images = 0;  ///< of the group: at most as many as a vector has lanes
 };
 
-/// Rows [begin, end) of a result. Operands hold all rows their windows reach, padding included.
+/// Rows [begin, end) of a result, of these the positions [column_begin, column_end). Operands hold all rows and
+/// positions their windows reach, padding included.
 struct RowCall {
   std::span<const StripRows> inputs;
   StripRows output;
   int begin = 0, end = 0;
+  int column_begin = 0, column_end = 0;
   const ChainIo& io;
 };
 
@@ -41,6 +43,8 @@ class RowOp {
   virtual std::size_t weight_bytes() const noexcept { return 0; }
   virtual double flops_per_row() const noexcept { return 0; }  ///< executed, for one group of images
   virtual bool skips_zeros() const noexcept { return false; }
+  /// Whether it computes any positions of a row; false: only all of them.
+  virtual bool takes_columns() const noexcept { return false; }
 };
 
 }  // namespace sparse_run::cpu

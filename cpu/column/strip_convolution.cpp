@@ -36,11 +36,12 @@ std::int64_t tap_position(const Window& window, std::int64_t row_positions, int 
 
 std::int64_t row_positions(const StripShape& shape) { return std::int64_t{shape.channels} * shape.pitch(); }
 
-/// `vectors` neighbouring positions of a row at a time, as even as possible: body(first position, positions).
+/// `vectors` neighbouring ones of a call's positions at a time, as even as possible: body(first position, positions).
 template <class Body>
-void over_positions(int width, int vectors, const Body& body) {
+void over_positions(const RowCall& call, int vectors, const Body& body) {
+  const int width = call.column_end - call.column_begin;
   const int parts = (width + vectors - 1) / vectors;
-  int position = 0;
+  int position = call.column_begin;
   for (int part = 0; part < parts; ++part) {
     const int count = width / parts + (part < width % parts ? 1 : 0);
     body(position, count);
@@ -201,7 +202,6 @@ double SparseStripConvolution::flops_per_row() const noexcept {
 
 void SparseStripConvolution::run(const RowCall& rows) const noexcept {
   const StripRows& x = rows.inputs[0];
-  const int width = spec_.window.out_width;
   StripSparseCall call;
   call.x_vector = std::ptrdiff_t{spec_.window.stride_width} * x.shape->lanes;
   const auto operand = [&](const float* start, int group, const Tile& tile) {
@@ -209,13 +209,16 @@ void SparseStripConvolution::run(const RowCall& rows) const noexcept {
   };
   for (int row = rows.begin; row < rows.end; ++row) {
     const float* start = window_start(x, spec_.window, row);
-    over_positions(width, vectors_, [&](int position, int count) {
+    over_positions(rows, vectors_, [&](int position, int count) {
       call.vectors = count;
       const float* here = start + position * call.x_vector;
       // where the next block of positions begins, in this row or the next
-      const float* after = position + count < width ? here + count * call.x_vector
-                           : row + 1 < rows.end     ? window_start(x, spec_.window, row + 1)
-                                                    : nullptr;
+      const float* after = nullptr;
+      if (position + count < rows.column_end) {
+        after = here + count * call.x_vector;
+      } else if (row + 1 < rows.end) {
+        after = window_start(x, spec_.window, row + 1) + rows.column_begin * call.x_vector;
+      }
       for (int g = 0; g < spec_.groups; ++g) {
         const Group& group = groups_[static_cast<std::size_t>(g)];
         set_epilogue(call, spec_, rows, row, g, position);
@@ -294,7 +297,7 @@ void DenseStripConvolution::run(const RowCall& rows) const noexcept {
   const std::size_t block_rows = group_floats_ / k_;
   for (int row = rows.begin; row < rows.end; ++row) {
     const float* start = window_start(x, spec_.window, row);
-    over_positions(spec_.window.out_width, vectors_, [&](int position, int count) {
+    over_positions(rows, vectors_, [&](int position, int count) {
       call.vectors = count;
       for (int g = 0; g < spec_.groups; ++g) {
         set_epilogue(call, spec_, rows, row, g, position);
@@ -328,12 +331,12 @@ void DepthwiseStripConvolution::run(const RowCall& rows) const noexcept {
   const std::ptrdiff_t lanes = x.shape->lanes;
   for (int row = rows.begin; row < rows.end; ++row) {
     const float* taps[kMostRows];
-    const float* start = window_start(x, window, row);
+    const float* start = window_start(x, window, row) + std::ptrdiff_t{rows.column_begin} * window.stride_width * lanes;
     for (int kh = 0; kh < window.kernel_height; ++kh) {
       taps[kh] = start + std::ptrdiff_t{kh} * window.dilation_height * x.shape->row_stride();
     }
     StripDepthwiseCall call;
-    set_epilogue(call, spec_, rows, row, 0, 0);
+    set_epilogue(call, spec_, rows, row, 0, rows.column_begin);
     call.x = taps;
     call.kernel_height = window.kernel_height;
     call.kernel_width = window.kernel_width;
@@ -342,7 +345,7 @@ void DepthwiseStripConvolution::run(const RowCall& rows) const noexcept {
     call.x_channel = x.shape->channel_stride();
     call.weights = weights_.data();
     call.channels = spec_.groups;
-    call.width = window.out_width;
+    call.width = rows.column_end - rows.column_begin;
     kernels_->depthwise(call);
   }
 }

@@ -35,6 +35,7 @@ class SparseStripConvolution final : public RowOp {
   void run(const RowCall& call) const noexcept override;
   std::size_t weight_bytes() const noexcept override;
   double flops_per_row() const noexcept override;
+  bool takes_columns() const noexcept override { return true; }
   bool skips_zeros() const noexcept override { return true; }
 
  private:
@@ -74,6 +75,7 @@ class DenseStripConvolution final : public RowOp {
   void run(const RowCall& call) const noexcept override;
   std::size_t weight_bytes() const noexcept override { return weights_.size() * sizeof(float); }
   double flops_per_row() const noexcept override;
+  bool takes_columns() const noexcept override { return true; }
 
  private:
   StripConvolutionSpec spec_;
@@ -95,6 +97,7 @@ class DepthwiseStripConvolution final : public RowOp {
   void run(const RowCall& call) const noexcept override;
   std::size_t weight_bytes() const noexcept override { return weights_.size() * sizeof(float); }
   double flops_per_row() const noexcept override;
+  bool takes_columns() const noexcept override { return true; }
 
  private:
   static constexpr int kMostRows = 16;

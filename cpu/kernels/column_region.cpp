@@ -120,7 +120,7 @@ class ChainBuilder {
         if (input == region_.inputs.end() || !entered.insert(operand).second) continue;
         const int value = values_.at(operand);
         const auto index = static_cast<std::size_t>(input - region_.inputs.begin());
-        chain.add_node({std::make_unique<PackRows>(index, isa_), {}, {}, value, height(value), layer});
+        chain.add_node({std::make_unique<PackRows>(index, isa_), {}, {}, {}, value, height(value), layer});
       }
       const ValueId result = view.node().outputs[0];
       const auto output = std::find(region_.outputs.begin(), region_.outputs.end(), result);
@@ -131,6 +131,7 @@ class ChainBuilder {
                             index, isa_, kernels.back());
       for (const ValueId operand : node.operands) made.inputs.push_back(values_.at(operand));
       made.windows = node.rows;
+      made.columns = node.columns;
       made.layer = layer;
       if (node.kind == ColumnNode::Kind::global_average) {
         made.rows = 1;
@@ -142,7 +143,7 @@ class ChainBuilder {
       chain.add_node(std::move(made));
       if (output == region_.outputs.end()) continue;
       const int value = values_.at(result);
-      chain.add_node({std::make_unique<UnpackRows>(index, isa_), {value}, {RowWindow{}}, -1, height(value), layer});
+      chain.add_node({std::make_unique<UnpackRows>(index, isa_), {value}, {RowWindow{}}, {}, -1, height(value), layer});
     }
   }
 
@@ -263,20 +264,22 @@ ColumnStep build_column_step(const ColumnRegion& region, std::span<const std::un
   const int columns = images - rest;
   const double groups = (columns + lanes - 1) / lanes + static_cast<double>(rest) / lanes;
   for (std::size_t s = 0; s < segments.size(); ++s) {
-    const std::vector<std::int64_t> rows = rows_computed(builder.chain, segments[s]);
-    for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::vector<std::int64_t> positions = positions_computed(builder.chain, segments[s]);
+    for (std::size_t i = 0; i < positions.size(); ++i) {
       const ChainNode& node = builder.chain.nodes[static_cast<std::size_t>(segments[s].begin) + i];
       const auto layer = static_cast<std::size_t>(node.layer);
       made.weight_bytes[layer] += static_cast<double>(node.op->weight_bytes());
-      made.flops[layer] += groups * static_cast<double>(rows[i]) * node.op->flops_per_row();
+      const int whole = row_positions(builder.chain, node);
+      const double rows = static_cast<double>(positions[i]) / whole;
+      made.flops[layer] += groups * rows * node.op->flops_per_row();
       std::string& placement = made.placement[layer];
       if (!placement.empty()) continue;
       placement =
           fmt::format("column {} of {}, {} strips of {} rows, {} at a time", s + 1, segments.size(), segments[s].strips,
                       segments[s].rows(builder.chain) / segments[s].strips, segments[s].chunk);
-      if (rows[i] > node.rows) {
-        placement +=
-            fmt::format(", {:.0f}% computed twice", 100.0 * static_cast<double>(rows[i] - node.rows) / node.rows);
+      if (segments[s].bands > 1) placement += fmt::format(", in {} bands", segments[s].bands);
+      if (rows > node.rows) {
+        placement += fmt::format(", {:.0f}% computed twice", 100.0 * (rows - node.rows) / node.rows);
       }
     }
   }
