@@ -7,8 +7,10 @@
 #include <algorithm>
 
 #include "base/clock.hpp"
+#include "cli/form_choice.hpp"
 #include "cli/interruption.hpp"
 #include "cli/part_store.hpp"
+#include "cli/placement.hpp"
 #include "cli/progress.hpp"
 #include "cli/quantities.hpp"
 #include "cli/rank_inputs.hpp"
@@ -49,8 +51,8 @@ class RankedRun {
     job_ = share_job(ranks().cluster(), inputs_);
     const auto start = Clock::now();
     warn_of_oversubscription();
-    const Parallel form = options().parallel == Parallel::automatic ? best_form() : options().parallel;
-    if (!make_cut_form(form)) make_data_form();
+    choice_ = options().parallel == Parallel::automatic ? best_form() : chosen_form();
+    if (!make_cut_form(choice_.form)) make_data_form();
     context_.report.compile_s = seconds_since(start);
     if (options().dry_run) return;
     phase("output", [&] {
@@ -79,6 +81,12 @@ class RankedRun {
     if (!options().test_data.empty())
       throw_error(ErrorKind::usage, "--test-data: run it in one process, without mpirun");
     if (options().profile) throw_error(ErrorKind::usage, "--profile: run it in one process, without mpirun");
+    if (!options().plan.empty() && (options().parallel == Parallel::rows || options().parallel == Parallel::graph)) {
+      throw_error(
+          ErrorKind::usage,
+          "--plan: a plan names stages, for --parallel data, pipeline, hybrid or auto; these layers or nodes are "
+          "divided by the ranks themselves");
+    }
   }
 
   /// A symbolic batch leaves the size of requests to us: small enough that every rank gets several.
@@ -111,35 +119,83 @@ class RankedRun {
                     ranks_on_this_host(), context_.report.threads, online));
   }
 
-  /// Requests are spread where there are several: no other form loses as little. A model that does not fit a rank's
-  /// memory is cut into stages. A graph network that mostly adds along edges shares the nodes. One request alone is for
-  /// rank 0, or for all of them where the ranks share a host and splitting its layers is predicted to pay.
-  Parallel best_form() {
-    WireWriter choice;
-    if (leads()) {
-      Parallel best = Parallel::data;
-      std::size_t weights = 0;
-      for (const ValueDef& value : context_.session.graph()->values()) {
-        if (value.tensor() != nullptr && value.tensor()->dtype() != DType::string) weights += value.tensor()->bytes();
-      }
-      const bool one_request = !job_.is_job && !options().benchmark;
-      if (weights > context_.memory_limit) {
-        best = Parallel::pipeline;
+  FormChoice chosen_form() {
+    FormChoice choice{options().parallel, 0, 1};
+    if (choice.form == Parallel::hybrid) choice.groups = std::max(1, ranks().size() / kStagesOfHybrid);
+    return choice;
+  }
+
+  /// A plan file decides. Otherwise, streams of requests go the way that is the fastest in simulation, a model that
+  /// does not fit a rank's memory is cut into stages, and a graph network that mostly adds along edges shares the
+  /// nodes. One request alone is for rank 0, or for all of them where the ranks share a host and splitting its layers
+  /// is predicted to pay.
+  FormChoice best_form() {
+    const bool one_request = !job_.is_job && !options().benchmark;
+    const bool simulates = !one_request && options().plan.empty();
+    const LinkRates link = simulates ? probe_link(ranks().cluster()) : LinkRates{};
+    WireWriter message;
+    FormChoice best;
+    phase("plan", [&] {
+      if (!leads()) return;
+      if (!options().plan.empty()) {
+        if (ranks_of_plan() > 1) best.form = Parallel::pipeline;
+      } else if (weight_bytes() > context_.memory_limit) {
+        best.form = Parallel::pipeline;
       } else if (pays_to_share_nodes()) {
-        best = Parallel::graph;
-      } else if (one_request && ranks_on_this_host() == ranks().size() && pays_to_split()) {
-        best = Parallel::rows;
+        best.form = Parallel::graph;
+      } else if (one_request) {
+        if (ranks_on_this_host() == ranks().size() && pays_to_split()) best.form = Parallel::rows;
+      } else {
+        const std::int64_t requests = job_.is_job ? (job_.rows + job_.micro_batch - 1) / job_.micro_batch : INT64_MAX;
+        best = choose_form(*context_.placement, resolved(), ranks().size(), link, requests,
+                           options().verbosity > 0 ? context_.notice : nullptr);
       }
-      choice.put(best);
+      message.put(best.form);
+      message.put(best.stages);
+      message.put(best.groups);
+    });
+    WireReader reader(ranks().cluster().broadcast(message.take()));
+    best.form = reader.get<Parallel>();
+    best.stages = reader.get<int>();
+    best.groups = reader.get<int>();
+    return best;
+  }
+
+  std::size_t weight_bytes() const {
+    std::size_t bytes = 0;
+    for (const ValueDef& value : context_.session.graph()->values()) {
+      if (value.tensor() != nullptr && value.tensor()->dtype() != DType::string) bytes += value.tensor()->bytes();
     }
-    return WireReader(ranks().cluster().broadcast(choice.take())).get<Parallel>();
+    return bytes;
+  }
+  Graph resolved() const {
+    return specialize(*context_.session.graph(), job_.request_types, *context_.evaluator, context_.passes);
+  }
+
+  /// The plan file for a graph of this model. Error(usage) when it is none, or that of another model.
+  Plan plan_file(const Graph& graph) const {
+    return with_context([&] { return "--plan " + options().plan; },
+                        [&] {
+                          Plan plan = plan_from_json(read_text(options().plan, "--plan"), graph);
+                          if (!plan.model_hash.empty() && plan.model_hash != context_.report.model_hash) {
+                            throw_error(ErrorKind::usage,
+                                        "the plan was made for a model with hash {}, this one has {}; plan again",
+                                        plan.model_hash, context_.report.model_hash);
+                          }
+                          return plan;
+                        });
+  }
+  int ranks_of_plan() const {
+    int highest = 0;
+    for (const PlannedPartition& partition : plan_file(resolved()).partitions)
+      highest = std::max(highest, partition.rank);
+    return highest + 1;
   }
 
   /// Whether exchanging activations costs less than half of what splitting the layers saves.
   bool pays_to_split() const {
     try {
-      const Graph graph =
-          specialize(*context_.session.graph(), job_.request_types, *context_.evaluator, context_.passes);
+      const Graph graph = resolved();
       const RowSplitOptions link;
       const RowProgram rows = split_rows(graph, 0, context_.ranks.size(), link);
       double all_s = 0;
@@ -298,7 +354,7 @@ class RankedRun {
   bool make_cut_form(Parallel form) {
     if (form == Parallel::data) return false;
     if (form == Parallel::graph) return make_graph_form();
-    return form == Parallel::rows ? make_row_form() : make_pipeline_form(form);
+    return form == Parallel::rows ? make_row_form() : make_pipeline_form();
   }
 
   bool make_graph_form() {
@@ -342,17 +398,28 @@ class RankedRun {
     return true;
   }
 
-  bool make_pipeline_form(Parallel form) {
-    const int pipelines = form == Parallel::hybrid ? std::max(1, ranks().size() / kStagesOfHybrid) : 1;
+  bool make_pipeline_form() {
+    const int pipelines = choice_.groups;
     std::vector<PipelineSignature> planned = resolve_for_cutting(context_.passes);
     if (planned.empty()) return false;
-    share_plans(planned, ranks().size() / pipelines);
+    share_plans(planned, choice_.stages > 0 ? choice_.stages : ranks().size() / pipelines);
     PipelineOptions pipeline;
     pipeline.groups = pipelines;
     pipeline.signature_of = [this](std::int64_t request) { return signature_of(request); };
     make_parts();
     phase("compile", [&] {
-      auto made = std::make_unique<PipelineForm>(ranks().cluster(), planned, pipeline, context_.make_session,
+      const bool placed = std::any_of(planned.begin(), planned.end(), [](const PipelineSignature& signature) {
+        return std::any_of(signature.plan.partitions.begin(), signature.plan.partitions.end(),
+                           [](const PlannedPartition& partition) { return partition.device != "cpu"; });
+      });
+      auto make_session = context_.make_session;
+      if (placed) {
+        make_session = [this, where = placement_of(planned.front().plan, *planned.front().graph)](
+                           std::shared_ptr<const Graph> part) {
+          return context_.make_placed_session(std::move(part), where);
+        };
+      }
+      auto made = std::make_unique<PipelineForm>(ranks().cluster(), planned, pipeline, make_session,
                                                  context_.run_options.trace);
       const int working = made->stages() * pipelines;
       if (leads() && working < ranks().size()) {
@@ -369,6 +436,10 @@ class RankedRun {
     phase("plan", [&] {
       if (!leads()) return;
       for (PipelineSignature& signature : signatures) {
+        if (!options().plan.empty()) {
+          signature.plan = plan_file(*signature.graph);
+          continue;
+        }
         StageCosts costs;
         costs.node_s = estimate_node_seconds(*signature.graph);
         signature.plan = plan_stages(*signature.graph, stages, costs, "cpu", context_.report.model_hash);
@@ -529,6 +600,7 @@ class RankedRun {
   std::optional<JobParts> parts_;
   const std::vector<std::unique_ptr<ResultSink>>* sinks_ = nullptr;  // on rank 0
   std::optional<PartStore> store_;
+  FormChoice choice_;
   std::unique_ptr<RankForm> form_;
   RankReport rank_report_;
   bool led_ = false;  // a stream of this phase was begun

@@ -11,6 +11,8 @@
 #include "cli/ranks.hpp"
 #include "cli/report.hpp"
 #include "cli/results.hpp"
+#include "partitioner/planner.hpp"
+#include "runtime/model_placement.hpp"
 #include "runtime/session.hpp"
 
 namespace sparse_run::cli {
@@ -30,6 +32,9 @@ struct RankedContext {
   bool wants_results = true;
   /// A session with this run's devices and options for a part of the model.
   std::function<std::unique_ptr<Session>(std::shared_ptr<const Graph>)> make_session;
+  /// The same where a plan says which device each node has.
+  std::function<std::unique_ptr<Session>(std::shared_ptr<const Graph>, const NamedPlacement&)> make_placed_session;
+  const PlacementPlanner* placement = nullptr;
   Evaluator* evaluator = nullptr;
   PassOptions passes;
   KernelChoices& kernels;  ///< that this run's planner takes over

@@ -63,6 +63,7 @@ Ranks::Ranks(const Options& options) : watched_(std::make_shared<Watched>()) {
       with_context([] { return "--inject"; }, [&] { return comm::parse_faults(options.inject); });
   comm::ProgressOptions progress;
   progress.deadline_s = options.deadline;
+  progress.obstacle = comm::describe_stopped_siblings;
   if (launch.on_this_host > ::sysconf(_SC_NPROCESSORS_ONLN)) progress.patience_s = 0;  // others want the core
   try {
     // Alone, the same way of running jobs is for resuming them.
@@ -71,7 +72,8 @@ Ranks::Ranks(const Options& options) : watched_(std::make_shared<Watched>()) {
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::comm) throw;
     // The thread that hangs in MPI cannot be ended, so neither can this process in the usual way.
-    const std::string culprits = comm::describe_siblings_in_trouble();
+    const bool named = std::string_view(error.what()).find("is stopped") != std::string_view::npos;
+    const std::string culprits = named ? std::string() : comm::describe_siblings_in_trouble();
     report(launch.rank, fmt::format("{}{}{}", error.what(), culprits.empty() ? "" : "; ", culprits), "start");
     ::_exit(exit_code(error.kind()));
   }

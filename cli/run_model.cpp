@@ -101,14 +101,28 @@ class ModelRun {
                             .make_sinks = {},
                             .wants_results = runs,
                             .make_session = {},
+                            .make_placed_session = {},
+                            .placement = nullptr,
                             .evaluator = evaluator_.get(),
                             .passes = session_options_.passes,
                             .kernels = kernel_choices_};
       context.print = [this](const std::string& text) { print(text); };
       context.make_sinks = [this] { return &make_sinks(); };
       context.make_session = [this](std::shared_ptr<const Graph> part) {
-        return std::make_unique<Session>(std::move(part), devices_, evaluator_, planner_, session_options_);
+        // A plan file is for the whole model.
+        Planner planner = [costs = part_placement_](const Graph& graph) { return costs->plan(graph); };
+        return std::make_unique<Session>(std::move(part), devices_, evaluator_,
+                                         options_.plan.empty() ? planner_ : std::move(planner), session_options_);
       };
+      context.make_placed_session = [this](std::shared_ptr<const Graph> part, const NamedPlacement& placement) {
+        Planner planner = [placement, costs = part_placement_, devices = devices_](const Graph& graph) {
+          Plan plan = follow_placement(graph, placement, devices, "");
+          predict_plan(costs->problem(graph), plan);
+          return plan;
+        };
+        return std::make_unique<Session>(std::move(part), devices_, evaluator_, std::move(planner), session_options_);
+      };
+      context.placement = part_placement_.get();
       run_across_ranks(std::move(context));
       take_comparisons();
       const std::string trace = trace_ ? merged_trace(cluster, *trace_) : "";
@@ -175,6 +189,12 @@ class ModelRun {
     const std::string hash = model.hash;
     evaluator_ = std::make_shared<reference::ReferenceEvaluator>();
     placement_ = make_planner(options_, report_.machine, session_options_.threads, hash, notice());
+    part_placement_ = placement_;
+    if (ranks_ && !options_.plan.empty()) {
+      Options parts = options_;
+      parts.plan.clear();
+      part_placement_ = make_planner(parts, report_.machine, session_options_.threads, hash, notice());
+    }
     planner_ = [placement = placement_, kernels = ranks_ ? &kernel_choices_ : nullptr](const Graph& graph) {
       Plan plan = placement->plan(graph);
       if (kernels != nullptr) kernels->apply(plan, graph);
@@ -402,8 +422,9 @@ class ModelRun {
   std::vector<std::shared_ptr<Device>> devices_;
   std::shared_ptr<Evaluator> evaluator_;  // shared between sessions
   Planner planner_;
-  KernelChoices kernel_choices_;                 // of rank 0
-  std::shared_ptr<PlacementPlanner> placement_;  // shared with the planner function, which the session keeps
+  KernelChoices kernel_choices_;                      // of rank 0
+  std::shared_ptr<PlacementPlanner> placement_;       // shared with the planner function, which the session keeps
+  std::shared_ptr<PlacementPlanner> part_placement_;  // the same without a plan file; shared likewise
   std::optional<Session> session_;
   std::optional<Model> model_;  // as loaded, where it is written again
   GatheredInputs inputs_;

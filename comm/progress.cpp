@@ -8,6 +8,12 @@
 
 namespace sparse_run::comm {
 
+namespace {
+
+constexpr std::chrono::milliseconds kLookAtOpening(200);
+
+}  // namespace
+
 Progress::Progress(std::unique_ptr<Link> link, const ProgressOptions& options)
     : shared_(std::make_shared<Shared>()), deadline_s_(options.deadline_s) {
   shared_->link = std::move(link);
@@ -15,8 +21,14 @@ Progress::Progress(std::unique_ptr<Link> link, const ProgressOptions& options)
   auto opened = shared_->opened.get_future();
   thread_ = std::thread(run_loop, shared_);
   const double opening_s = std::max(deadline_s_, options.opening_s);
-  if (opened.wait_for(std::chrono::duration<double>(opening_s)) != std::future_status::ready) {
+  const auto start = Clock::now();
+  auto unhindered = start;
+  while (opened.wait_for(kLookAtOpening) != std::future_status::ready) {
+    if (!options.obstacle || options.obstacle().empty()) unhindered = Clock::now();
+    if (seconds_since(start) < opening_s && seconds_since(unhindered) < deadline_s_) continue;
     thread_.detach();
+    if (seconds_since(start) < opening_s)
+      throw_error(ErrorKind::comm, "the ranks do not find each other: {}", options.obstacle());
     throw_error(ErrorKind::comm,
                 "the ranks did not find each other within {} s: at least one did not start or is stopped", opening_s);
   }

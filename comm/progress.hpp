@@ -22,6 +22,9 @@ struct ProgressOptions {
   /// The least time that opening the link may take: a launcher and names that nobody resolves are slow before any peer
   /// can be called silent.
   double opening_s = 20;
+  /// What keeps a peer from coming, empty for nothing: asked now and then while the link opens. When that lasts for the
+  /// deadline, opening ends early.
+  std::function<std::string()> obstacle = {};
   double patience_s = 2e-3;  ///< how long help() looks at a link on which nothing moves
 };
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 
 namespace sparse_run {
 
@@ -18,6 +19,7 @@ std::vector<ClusterForm> simulate_forms(const PlannerOptions& options, const Gra
                                         const SimulationOptions& simulation) {
   const int hosts = equal_hosts(options.topology);
   std::vector<ClusterForm> forms;
+  std::exception_ptr too_small;
   for (const int ranks : {1, 2, 4}) {
     if (ranks > hosts) break;
     ClusterForm form;
@@ -29,7 +31,13 @@ std::vector<ClusterForm> simulate_forms(const PlannerOptions& options, const Gra
     PlannerOptions planning = options;
     planning.ranks = ranks;
     if (ranks > 1) planning.objective = Objective::throughput;
-    form.plan = PlacementPlanner(std::move(planning)).plan(graph);
+    try {
+      form.plan = PlacementPlanner(std::move(planning)).plan(graph);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::limit) throw;
+      too_small = std::current_exception();  // more hosts may have the memory
+      continue;
+    }
     const bool uses_all = std::any_of(form.plan.partitions.begin(), form.plan.partitions.end(),
                                       [&](const PlannedPartition& partition) { return partition.rank == ranks - 1; });
     if (ranks > 1 && !uses_all) continue;  // the best pipeline is shorter, and was tried
@@ -39,6 +47,7 @@ std::vector<ClusterForm> simulate_forms(const PlannerOptions& options, const Gra
     form.simulation = simulate(form.plan, graph, options.topology, each);
     forms.push_back(std::move(form));
   }
+  if (forms.empty() && too_small) std::rethrow_exception(too_small);
   std::stable_sort(forms.begin(), forms.end(), [](const ClusterForm& a, const ClusterForm& b) {
     return a.simulation.throughput > b.simulation.throughput;
   });

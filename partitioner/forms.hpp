@@ -20,7 +20,8 @@ struct ClusterForm {
 
 /// Plans and simulates every way that hosts allow: each host alone with its own requests, and pipelines over 2 and 4
 /// neighbours. Requests come from rank 0. The plans are made by the policy of `options`, whose topology is the cluster;
-/// pipelines for throughput. Ordered by throughput, best first. Error as PlacementPlanner::plan.
+/// pipelines for throughput. What does not fit a host's memory is left out. Ordered by throughput, best first. Error as
+/// PlacementPlanner::plan, when nothing fits too.
 std::vector<ClusterForm> simulate_forms(const PlannerOptions& options, const Graph& graph,
                                         const SimulationOptions& simulation);
 

@@ -46,7 +46,9 @@ std::optional<int> rank_of(const std::filesystem::path& folder) {
 
 }  // namespace
 
-std::string describe_siblings_in_trouble() {
+namespace {
+
+std::string describe(bool missing_too) {
   std::string text;
   std::set<int> alive;
   const auto tell = [&](const std::string& what) { text += (text.empty() ? "" : "; ") + what; };
@@ -63,12 +65,17 @@ std::string describe_siblings_in_trouble() {
       tell(fmt::format("rank {} (process {}) is stopped", *rank, name));
   }
   const Launch launch = detect_launch();
-  if (launch.on_this_host == launch.size) {
+  if (missing_too && text.empty() && launch.on_this_host == launch.size) {
     for (int rank = 0; rank < launch.size; ++rank) {
       if (!alive.contains(rank)) tell(fmt::format("rank {} is not running", rank));
     }
   }
   return text;
 }
+
+}  // namespace
+
+std::string describe_siblings_in_trouble() { return describe(true); }
+std::string describe_stopped_siblings() { return describe(false); }
 
 }  // namespace sparse_run::comm
