@@ -18,20 +18,26 @@ class AttentionStep final : public Step {
     attention_.heads = node.get<std::int64_t>("num_heads");
     attention_.scale = node.float_or("scale", 1);
     attention_.batches = by_channel ? node.get<std::int64_t>("batch") : view.in_shape(0)[0];
-    const auto layout = [&](const Shape& shape, AttentionOperand& operand, Index& tokens, Index& width) {
-      tokens = by_channel ? shape[2] / attention_.batches : shape[1];
-      width = (by_channel ? shape[1] : shape[2]) / attention_.heads;
-      operand.batch = by_channel ? tokens : tokens * shape[2];
-      operand.head = by_channel ? width * shape[2] : width;
+    struct Extent {
+      Index tokens;
+      Index width;
+    };
+    const auto layout = [&](const Shape& shape, AttentionOperand& operand) {
+      const Extent extent{by_channel ? shape[2] / attention_.batches : shape[1],
+                          (by_channel ? shape[1] : shape[2]) / attention_.heads};
+      operand.batch = by_channel ? extent.tokens : extent.tokens * shape[2];
+      operand.head = by_channel ? extent.width * shape[2] : extent.width;
       operand.token = by_channel ? 1 : shape[2];
       operand.channel = by_channel ? shape[2] : 1;
+      return extent;
     };
     AttentionOperand y{};
-    Index ignored = 0;
-    layout(view.in_shape(0), attention_.q, attention_.queries, attention_.width);
-    layout(view.in_shape(1), attention_.k, attention_.keys, ignored);
-    layout(view.in_shape(2), attention_.v, ignored, attention_.value_width);
-    layout(view.out_shape(), y, ignored, ignored);
+    const Extent queries = layout(view.in_shape(0), attention_.q);
+    attention_.queries = queries.tokens;
+    attention_.width = queries.width;
+    attention_.keys = layout(view.in_shape(1), attention_.k).tokens;
+    attention_.value_width = layout(view.in_shape(2), attention_.v).width;
+    layout(view.out_shape(), y);
     attention_.y_batch = y.batch;
     attention_.y_head = y.head;
     attention_.y_token = y.token;
