@@ -8,7 +8,7 @@
 #include "cpu/dense/bf16_matmul.hpp"
 #include "cpu/device.hpp"
 #include "cpu/selection/kernel_memory.hpp"
-#include "gpu/absent.hpp"
+#include "gpu/cuda/device.hpp"
 #include "gpu/emulated/emulated_gpu.hpp"
 
 namespace sparse_run::cli {
@@ -25,7 +25,8 @@ constexpr std::size_t kReplayBytes = std::size_t{256} << 20;
 void check_device_name(const std::string& name, const char* option) {
   if (name == "cpu" || name.starts_with("emulated:")) return;
   if (name.starts_with("gpu:")) {
-    throw_error(ErrorKind::device, "{} {}: {}", option, name, gpu::cuda_absence());
+    with_context([&] { return option; }, [&] { gpu::cuda::gpu_index(name); });
+    return;
   }
   throw_error(ErrorKind::usage, "{} {}: no such device; see --list-devices", option, name);
 }
@@ -48,7 +49,48 @@ gpu::EmulatedGpuOptions emulation_of(const DeviceSpec& device, const HostSpec& h
   return emulation;
 }
 
+gpu::cuda::GpuOptions gpu_options(const Options& options, const std::string& name) {
+  gpu::cuda::GpuOptions chosen;
+  for (const auto& [given, bytes] : options.memory_limits) {
+    if (full_device_name(given) == name) chosen.memory_bytes = bytes;
+  }
+  chosen.precision = options.precision;
+  return chosen;
+}
+
 }  // namespace
+
+DeviceSpec discover_gpu(const std::string& name) {
+  // Shares of the data sheet that large layers are expected to reach, until they are measured.
+  constexpr double kDenseShare = 0.7;
+  constexpr double kSparseShare = 0.1;
+  constexpr double kMemoryShare = 0.8;
+  const gpu::cuda::GpuFacts facts = gpu::cuda::describe_gpu(gpu::cuda::gpu_index(name));
+  DeviceSpec device;
+  device.name = name;
+  device.kind = DeviceKind::gpu;
+  device.memory_bytes = facts.memory_bytes;
+  device.dense_gflops = kDenseShare * facts.f32_flops_per_s() * 1e-9;
+  device.sparse_gflops = kSparseShare * facts.f32_flops_per_s() * 1e-9;
+  device.memory_gb_per_s = kMemoryShare * facts.memory_bytes_per_s() * 1e-9;
+  device.launch_us = 5;
+  device.dispatch_us = 10;
+  return device;
+}
+
+std::string list_gpus() {
+  std::string text;
+  try {
+    for (int index = 0; index < gpu::cuda::count_gpus(); ++index) {
+      const gpu::cuda::GpuFacts facts = gpu::cuda::describe_gpu(index);
+      text += fmt::format("gpu:{}: {}, compute capability {}.{}, {:.1f} GiB\n", index, facts.model, facts.major,
+                          facts.minor, static_cast<double>(facts.memory_bytes) / (1 << 30));
+    }
+  } catch (const Error& error) {
+    text += fmt::format("no GPU: {}\n", error.what());
+  }
+  return text;
+}
 
 std::string full_device_name(const std::string& name) {
   return name == "gpu" || name == "emulated" ? name + ":0" : name;
@@ -122,6 +164,12 @@ std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const 
   for (const std::string& name : wanted) {
     if (name == "cpu") continue;
     const HostSpec& host = topology->hosts.front();
+    if (name.starts_with("gpu:")) {
+      devices.push_back(with_context(
+          [] { return "--devices"; },
+          [&] { return gpu::cuda::open_cuda_device(gpu::cuda::gpu_index(name), gpu_options(options, name)); }));
+      continue;
+    }
     devices.push_back(std::make_shared<gpu::EmulatedGpu>(emulation_of(*host.find(name), host), cpu));
   }
   return devices;

@@ -16,6 +16,12 @@ namespace sparse_run::cli {
 /// The name of a device as people may shorten it: "emulated" is the first of its kind, as "gpu" is.
 std::string full_device_name(const std::string& name);
 
+/// What a GPU of this machine is, with rates estimated from its data sheet. Error(device) says what is missing.
+DeviceSpec discover_gpu(const std::string& name);
+
+/// A line per GPU of this machine, or one that says why there is none.
+std::string list_gpus();
+
 /// Devices that were named, or all of the topology; the CPU in any case, because it takes what others refuse. Emulated
 /// ones get the rates, memory and links of the topology's first host. With nullptr, only those that need nothing but
 /// this process, because nothing will run on the others. `notice` hears of precisions that are not there;

@@ -58,6 +58,10 @@ Topology topology_in_use(const Options& options, const Machine& machine, int thr
   HostSpec& host = topology.hosts.front();
   for (const std::string& named : options.devices) {
     const std::string name = full_device_name(named);
+    if (name.starts_with("gpu:") && host.find(name) == nullptr) {
+      host.devices.push_back(with_context([&] { return "--devices " + named; }, [&] { return discover_gpu(name); }));
+      continue;
+    }
     if (!name.starts_with("emulated:") || host.find(name) != nullptr) continue;
     int index = -1;
     const char* end = name.data() + name.size();
@@ -92,8 +96,10 @@ std::optional<Calibration> usable_calibration(const Options& options, const std:
 }
 
 std::shared_ptr<PlacementPlanner> make_planner(const Options& options, const Machine& machine, int threads,
-                                               const std::string& model_hash, const Notice& notice) {
+                                               const std::string& model_hash, const Notice& notice,
+                                               DeviceRefusal refusal) {
   PlannerOptions planner;
+  planner.refusal = std::move(refusal);
   planner.topology = topology_in_use(options, machine, threads);
   for (const std::string& device : options.devices) planner.devices.push_back(full_device_name(device));
   for (const auto& [device, bytes] : options.memory_limits) planner.memory_limits[full_device_name(device)] = bytes;
@@ -135,6 +141,7 @@ std::string list_topology(const Options& options, const Machine& machine) {
   if (topology.ranks() > 1) {
     text += fmt::format("network: {:.4g} GB/s, {:.4g} us\n", topology.network_gb_per_s, topology.network_latency_us);
   }
+  if (options.topology.empty()) text += list_gpus();
   if (!topology.hosts.front().cpu().discovered) return text;
   const std::string key = calibration_key(machine, computing_threads(options, machine));
   const auto calibration = usable_calibration(options, key, {});

@@ -16,8 +16,8 @@ namespace sparse_run::cli {
 
 using Notice = std::function<void(const std::string&)>;
 
-/// Devices and links to plan for: the file of --topology, or this machine, with the emulated devices that --devices
-/// names. Error(usage) when the file is no topology.
+/// Devices and links to plan for: the file of --topology, or this machine, with the GPUs and emulated devices that
+/// --devices names. Error(usage) when the file is no topology, Error(device) for a GPU that is not there.
 Topology topology_in_use(const Options& options, const Machine& machine, int threads);
 
 /// Threads that compute: --threads, or every core.
@@ -32,9 +32,11 @@ std::filesystem::path calibration_path(const Options& options, const std::string
 /// The stored calibration; nullopt when there is none. A damaged one is a notice, and with --strict Error(usage).
 std::optional<Calibration> usable_calibration(const Options& options, const std::string& key, const Notice& notice);
 
-/// Error(usage) for a policy, pin, plan file, calibration or topology that is none.
+/// `refusal` says what devices cannot run, once they are open. Error(usage) for a policy, pin, plan file, calibration
+/// or topology that is none.
 std::shared_ptr<PlacementPlanner> make_planner(const Options& options, const Machine& machine, int threads,
-                                               const std::string& model_hash, const Notice& notice);
+                                               const std::string& model_hash, const Notice& notice,
+                                               DeviceRefusal refusal = {});
 
 /// The text of --list-devices: what --topology or this machine has.
 std::string list_topology(const Options& options, const Machine& machine);

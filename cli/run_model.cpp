@@ -171,6 +171,14 @@ class ModelRun {
     return with_context([&] { return options_.model; }, std::forward<Body>(body));
   }
 
+  /// What an open device has against a node; plans for devices that are not open ask nobody.
+  std::string refusal(const std::string& device, const Graph& graph, const Node& node) const {
+    for (const auto& open : devices_) {
+      if (open->name() == device) return open->refusal(graph, node);
+    }
+    return {};
+  }
+
   void load() {
     const auto start = Clock::now();
     limits_ = options_.untrusted ? ImportLimits::untrusted() : ImportLimits();
@@ -188,12 +196,15 @@ class ModelRun {
     check_interruption();
     const std::string hash = model.hash;
     evaluator_ = std::make_shared<reference::ReferenceEvaluator>();
-    placement_ = make_planner(options_, report_.machine, session_options_.threads, hash, notice());
+    const DeviceRefusal refused = [this](const std::string& device, const Graph& graph, const Node& node) {
+      return refusal(device, graph, node);
+    };
+    placement_ = make_planner(options_, report_.machine, session_options_.threads, hash, notice(), refused);
     part_placement_ = placement_;
     if (ranks_ && !options_.plan.empty()) {
       Options parts = options_;
       parts.plan.clear();
-      part_placement_ = make_planner(parts, report_.machine, session_options_.threads, hash, notice());
+      part_placement_ = make_planner(parts, report_.machine, session_options_.threads, hash, notice(), refused);
     }
     planner_ = [placement = placement_, kernels = ranks_ ? &kernel_choices_ : nullptr](const Graph& graph) {
       Plan plan = placement->plan(graph);

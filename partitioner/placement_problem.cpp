@@ -138,7 +138,13 @@ PlacementProblem make_problem(const Graph& graph, const PlacementRequest& reques
       problem.sparse[at] = prediction.sparse;
       problem.weight_bytes[at] =
           static_cast<std::size_t>(prediction.sparse ? work.sparse_weight_bytes() : work.dense_weight_bytes());
-      const bool able = d == 0 ? home_wanted || !work.movable : device.kind == DeviceKind::cpu || work.movable;
+      bool able = d == 0 ? home_wanted || !work.movable : device.kind == DeviceKind::cpu || work.movable;
+      std::string refused =
+          d > 0 && able && request.refusal ? request.refusal(device.name, graph, node) : std::string();
+      if (!refused.empty()) {
+        able = false;
+        problem.refusals.emplace(at, std::move(refused));
+      }
       problem.allowed[at] = problem.pinned[n] >= 0 ? problem.pinned[n] == static_cast<int>(d) : able;
     }
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -39,10 +40,11 @@ struct PlacementProblem {
   std::vector<NodeWork> works;  ///< per node
   std::vector<double> seconds;
   std::vector<float> confidence;
-  std::vector<std::uint8_t> sparse;       ///< a sparse kernel is expected there
-  std::vector<std::uint8_t> allowed;      ///< by pins and by what a device can hold
-  std::vector<std::size_t> weight_bytes;  ///< in the format expected there
-  std::vector<int> pinned;                ///< per node: device, or -1
+  std::vector<std::uint8_t> sparse;             ///< a sparse kernel is expected there
+  std::vector<std::uint8_t> allowed;            ///< by pins and by what a device can hold and run
+  std::map<std::size_t, std::string> refusals;  ///< by at(node, device): why a device cannot run a node
+  std::vector<std::size_t> weight_bytes;        ///< in the format expected there
+  std::vector<int> pinned;                      ///< per node: device, or -1
   std::vector<FlowingValue> values;
   std::vector<std::vector<int>> reads;   ///< per node: indices into values
   std::vector<std::vector<int>> writes;  ///< per node
@@ -64,6 +66,9 @@ struct PlacementProblem {
   bool is_gpu(int device) const { return devices[static_cast<std::size_t>(device)].spec.kind == DeviceKind::gpu; }
 };
 
+/// Why a device cannot run a node, in words a user understands; empty when it can, or no such device is open.
+using DeviceRefusal = std::function<std::string(const std::string& device, const Graph& graph, const Node& node)>;
+
 /// A device of the problem and the share of it a person allows; see make_problem.
 struct PlacementRequest {
   const Topology* topology = nullptr;
@@ -73,6 +78,7 @@ struct PlacementRequest {
   std::vector<int> pinned_device;                      ///< per node: index into the devices made from this, or -1
   const CostModel* costs = nullptr;
   ZeroCounts* zeros = nullptr;
+  DeviceRefusal refusal = {};  ///< asked about devices other than the CPU of rank 0; empty: they run everything
 };
 
 /// The devices a request comes to, CPU of rank 0 first. Error(usage) for a name that the topology does not have.

@@ -22,6 +22,25 @@ double group_time(const PlacementProblem& problem, const std::vector<NodeId>& no
   return sum;
 }
 
+/// "gpu:0 cannot run node 'x' (Det): why", and how many more; empty when no device refused any of them.
+std::string refusals_of(const PlacementProblem& problem, const std::vector<NodeId>& nodes) {
+  std::string text;
+  std::size_t others = 0;
+  for (const NodeId node : nodes) {
+    for (int d = 0; d < problem.device_count(); ++d) {
+      const auto refusal = problem.refusals.find(problem.at(static_cast<int>(node), d));
+      if (refusal == problem.refusals.end()) continue;
+      if (!text.empty()) {
+        ++others;
+        continue;
+      }
+      text = fmt::format("{} cannot run {}: {}", device_label(problem.devices[static_cast<std::size_t>(d)]),
+                         problem.graph->node(node).describe(), refusal->second);
+    }
+  }
+  return others == 0 ? text : fmt::format("{} (and {} more)", text, others);
+}
+
 /// One sentence: its time here against the best elsewhere, and what kind of work it is.
 std::string reason_for(const PlacementProblem& problem, const std::vector<NodeId>& nodes, int device) {
   if (problem.device_count() == 1) return "the only device in use";
@@ -44,6 +63,7 @@ std::string reason_for(const PlacementProblem& problem, const std::vector<NodeId
       fmt::format("predicted {:.4g} ms here, {:.4g} ms on {}", 1e3 * here, 1e3 * group_time(problem, nodes, other),
                   device_label(problem.devices[static_cast<std::size_t>(other)]));
   if (fixed) return "pinned; " + reason;
+  if (const std::string refusals = refusals_of(problem, nodes); !refusals.empty()) return reason + "; " + refusals;
   if (flops > 0 && sparse > 0.5 * flops) reason += "; sparse kernels skip most of its weights";
   if (here > group_time(problem, nodes, other)) reason += "; staying saves copies";
   return reason;
@@ -161,6 +181,7 @@ PlacementProblem PlacementPlanner::pinned_problem(const Graph& graph, bool first
   request.memory_limits = options_.memory_limits;
   request.costs = &costs_;
   request.zeros = &zeros_;
+  request.refusal = options_.refusal;
   pins = resolve_pins(options_.pins, graph, candidate_devices(request), first);
   request.pinned_device = pins.device;
   return make_problem(graph, request);

@@ -30,6 +30,7 @@ struct PlannerOptions {
   bool strict = false;                   ///< no deviation from the plan file is tolerated
   std::string model_hash;
   std::function<void(const std::string&)> notice;  ///< hears warnings; may be empty
+  DeviceRefusal refusal = {};                      ///< what open devices cannot run
 };
 
 /// Thread-safe. Knows the model's weights, so one planner serves all input shapes of a model, and its bodies.

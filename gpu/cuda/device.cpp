@@ -111,7 +111,9 @@ std::shared_ptr<Device> open_cuda_device(const Libraries& libraries, int index, 
   return std::make_shared<CudaDevice>(Gpu::open(libraries, index, options));
 }
 
-GpuFacts describe_gpu(int index) { return Gpu::open(libraries_for(index), index, {})->facts(); }
+GpuFacts describe_gpu(int index) { return Gpu::describe(libraries_for(index), index); }
+
+int count_gpus() { return Gpu::count(load_libraries()); }
 
 int gpu_index(const std::string& name) {
   int index = -1;

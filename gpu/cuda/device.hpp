@@ -18,6 +18,9 @@ std::shared_ptr<Device> open_cuda_device(const Libraries& libraries, int index, 
 /// What a GPU is, without keeping it: for topologies. Error(device) says what is missing.
 GpuFacts describe_gpu(int index);
 
+/// GPUs of this machine. Error(device) says what is missing when there cannot be any.
+int count_gpus();
+
 /// The number in "gpu:N". Error(usage) for another name.
 int gpu_index(const std::string& name);
 

@@ -100,6 +100,26 @@ std::shared_ptr<Gpu> Gpu::open(const Libraries& libraries, int index, const GpuO
   return gpu;
 }
 
+GpuFacts Gpu::describe(const Libraries& libraries, int index) {
+  Gpu gpu(libraries, {});
+  gpu.facts_.name = fmt::format("gpu:{}", index);
+  with_context([&] { return gpu.facts_.name; },
+               [&] {
+                 initialize(libraries);
+                 gpu.discover(index);
+               });
+  return gpu.facts_;
+}
+
+int Gpu::count(const Libraries& libraries) {
+  initialize(libraries);
+  int count = 0;
+  if (const int code = libraries.driver.device_count(&count); code != status::kSuccess) {
+    throw_error(ErrorKind::device, "GPUs cannot be counted: {}", status_text(libraries.driver, code));
+  }
+  return count;
+}
+
 void Gpu::discover(int index) {
   const Driver& driver = libraries_.driver;
   int count = 0;

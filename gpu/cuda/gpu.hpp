@@ -11,21 +11,16 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "device/precision.hpp"
 #include "gpu/cuda/api/libraries.hpp"
 #include "gpu/cuda/pool.hpp"
 
 namespace sparse_run::gpu::cuda {
 
-/// How far results may deviate for speed.
-enum class Precision {
-  f32,   ///< products and sums in f32
-  tf32,  ///< operands of products rounded to 10 bits of mantissa by tensor cores
-};
-
 struct GpuOptions {
-  std::size_t memory_bytes = 0;  ///< most that is used; 0: what is free when the GPU is opened
-  Precision precision = Precision::f32;
-  bool graphs = true;     ///< partitions are captured and replayed as CUDA graphs
+  std::size_t memory_bytes = 0;          ///< most that is used; 0: what is free when the GPU is opened
+  Precision precision = Precision::f32;  ///< lowest of products; anything below f32 is tf32 here
+  bool graphs = true;                    ///< partitions are captured and replayed as CUDA graphs
   bool generated = true;  ///< chains of elementwise operators become kernels of their own, where NVRTC is there
 };
 
@@ -60,6 +55,10 @@ class Gpu {
   /// Opens GPU `index`. Error(device) says what is missing: no GPU, an index out of range, a driver too old for the
   /// kernels, an unsupported compute capability.
   static std::shared_ptr<Gpu> open(const Libraries& libraries, int index, const GpuOptions& options);
+  /// What GPU `index` is, without opening it. Error(device) as above.
+  static GpuFacts describe(const Libraries& libraries, int index);
+  /// GPUs that the driver finds; Error(device) when it finds none or does not start.
+  static int count(const Libraries& libraries);
   ~Gpu();
   Gpu(const Gpu&) = delete;
   Gpu& operator=(const Gpu&) = delete;

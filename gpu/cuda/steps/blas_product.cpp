@@ -70,7 +70,7 @@ class BlasProductStep final : public Step {
                problem, first_or_zero(problem.batch_step_a)),
         result_(*gpu_, problem.n, problem.m, problem, problem.n * problem.m) {
     const BlasLt& table = *gpu_->libraries().blas.table;
-    const int compute = gpu_->options().precision == Precision::tf32 ? blas::kComputeTf32 : blas::kComputeF32;
+    const int compute = gpu_->options().precision == Precision::f32 ? blas::kComputeF32 : blas::kComputeTf32;
     expect(*gpu_, table.product_create(&product_, compute, kTypeF32), "describing a product");
     const std::int32_t left_transposed = problem.transposed_b;
     const std::int32_t right_transposed = problem.transposed_a;
