@@ -83,7 +83,13 @@ void Program::run(std::span<const Value> inputs, std::span<Value> outputs, RunSt
     }
     for (const int member : group.members) {
       const auto other = static_cast<std::size_t>(member);
-      if (other != owner) values[other] = values[owner].tensor.reshaped(*slots_[other].type.shape);
+      if (other == owner) continue;
+      const Slot& member_slot = slots_[other];
+      Tensor& whole = values[owner].tensor;
+      values[other] = group.storage == Storage::output
+                          ? whole.reshaped(*member_slot.type.shape)
+                          : Tensor::view(member_slot.type.dtype, *member_slot.type.shape,
+                                         static_cast<std::byte*>(whole.raw()) + member_slot.offset, whole.owner());
     }
   }
 

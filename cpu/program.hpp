@@ -18,8 +18,8 @@ struct SelectionPolicy;
 
 /// Values live in slots; slots that share memory form a group. A group's memory is a constant, comes from outside
 /// (an input or output of the partition), or is a planned range of the arena. Reshape-like nodes take no step: their
-/// result joins its operand's group; so does the result of a kernel that works in place. Values whose shape depends
-/// on data have dynamic slots, filled by their step while running.
+/// result joins its operand's group; so does the result of a kernel that works in place, and what is taken of a list of
+/// integers from outside. Values whose shape depends on data have dynamic slots, filled by their step while running.
 class Program final : public Executable {
  public:
   Program(const Partition& partition, const Environment& environment, const CompileOptions& options,
@@ -42,9 +42,9 @@ class Program final : public Executable {
   enum class Storage { planned, constant, input, output, dynamic };
   struct Group {
     Storage storage = Storage::planned;
-    int external = -1;  ///< index of the partition's input or output
-    int first = -1;     ///< step that writes it first
-    int last = -1;      ///< step that uses it last
+    int external = -1;     ///< index of the partition's input or output
+    int first = -1;        ///< step that writes it first
+    int last = -1;         ///< step that uses it last
     int last_reader = -1;  ///< position of the last node that reads a member; used while building
     std::size_t bytes = 0;
     std::size_t offset = 0;
@@ -53,6 +53,7 @@ class Program final : public Executable {
   struct Slot {
     Type type;
     int group = -1;
+    std::size_t offset = 0;  ///< bytes behind the beginning of the group's memory; only in inputs
     Tensor constant;
   };
   struct Entry {
@@ -60,9 +61,9 @@ class Program final : public Executable {
     std::vector<int> inputs;  ///< slots of the operands, then of the captures; -1: omitted
     std::vector<int> outputs;
     std::size_t scratch_offset = 0;
-    std::string where;  ///< "node 'x' (Conv)", for error context
+    std::string where;                 ///< "node 'x' (Conv)", for error context
     std::vector<LayerReport> reports;  ///< of its layers: one node each
-    std::vector<int> released;  ///< dynamic slots nothing needs after this step
+    std::vector<int> released;         ///< dynamic slots nothing needs after this step
   };
   class Builder;
 

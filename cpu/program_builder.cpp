@@ -25,6 +25,42 @@ bool only_reshapes(const NodeView& view) {
          view.input_type(0).dtype == view.output_type(0).dtype;
 }
 
+/// The first element of the operand's that the result consists of, one after the other, when the node takes one row or
+/// consecutive rows of a list of integers: lists of edges are taken apart so. Kernels read integers at any address.
+std::optional<std::int64_t> part_of_list(const NodeView& view) {
+  const Node& node = view.node();
+  const bool gathers = node.is("Gather"), slices = node.is("Slice") && node.opset >= 10;
+  if ((!gathers && !slices) || !view.input_type(0).is_concrete() || !view.output_type(0).is_concrete())
+    return std::nullopt;
+  const Shape& shape = view.input_shape(0);
+  const DType dtype = view.input_type(0).dtype;
+  if ((dtype != DType::i64 && dtype != DType::i32) || shape.empty() || element_count(view.output_shape(0)) == 0)
+    return std::nullopt;
+  const auto number = [&](std::size_t operand) -> std::optional<std::int64_t> {
+    const Tensor* tensor = view.constant(operand);
+    if (tensor == nullptr || tensor->size() != 1 || (tensor->dtype() != DType::i64 && tensor->dtype() != DType::i32))
+      return std::nullopt;
+    return tensor->to_int64().front();
+  };
+  const auto is_first = [&](std::int64_t axis) {
+    return axis == 0 || axis == -static_cast<std::int64_t>(shape.size());
+  };
+  std::optional<std::int64_t> row;
+  if (gathers) {
+    if (!is_first(node.int_or("axis", 0))) return std::nullopt;
+    row = number(1);
+  } else {
+    const auto axis = view.input_count() > 3 ? number(3) : std::nullopt;
+    const auto step = view.input_count() > 4 && view.has_input(4) ? number(4) : std::optional<std::int64_t>(1);
+    if (!axis || !is_first(*axis) || !step || *step != 1) return std::nullopt;
+    row = number(1);
+  }
+  if (!row) return std::nullopt;
+  if (*row < 0) *row += shape[0];
+  if (*row < 0 || *row >= shape[0]) return std::nullopt;
+  return *row * (element_count(shape) / shape[0]);
+}
+
 /// Copies operand 0 to result 0, where sharing memory is impossible.
 class CopyStep final : public Step {
  public:
@@ -131,8 +167,8 @@ class Program::Builder {
                        [&](int member) { return is_output_.contains(values_[static_cast<std::size_t>(member)]); });
   }
 
-  /// Puts `result` into the group of `operand`, when that memory may hold it.
-  bool join(ValueId result, int operand) {
+  /// Puts `result` into the group of `operand`, `offset` bytes behind its beginning, when that memory may hold it.
+  bool join(ValueId result, int operand, std::size_t offset = 0) {
     Group& group = group_of(operand);
     if (group.storage != Storage::planned && group.storage != Storage::input) return false;
     if (is_output_.contains(result) && (group.storage == Storage::input || holds_output(group))) return false;
@@ -140,6 +176,7 @@ class Program::Builder {
     Slot& made = program_.slots_[static_cast<std::size_t>(slot)];
     const int own = made.group;
     made.group = program_.slots_[static_cast<std::size_t>(operand)].group;
+    made.offset = program_.slots_[static_cast<std::size_t>(operand)].offset + offset;
     // add_slot may have moved the groups: look the target up again
     Group& target = group_of(operand);
     target.members.push_back(slot);
@@ -242,6 +279,11 @@ class Program::Builder {
         add_entry(node, view, std::move(copy), -1, position, false);
         return;
       }
+    }
+    if (const auto first = part_of_list(view)) {
+      const int operand = add_slot(node.inputs[0]);
+      const std::size_t offset = static_cast<std::size_t>(*first) * element_size(view.input_type(0).dtype);
+      if (group_of(operand).storage == Storage::input && join(node.outputs[0], operand, offset)) return;
     }
     KernelChoice choice = std::move(choices_[static_cast<std::size_t>(position)]);
     if (choice.entry == nullptr) {

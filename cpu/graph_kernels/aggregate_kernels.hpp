@@ -16,6 +16,9 @@ struct AggregateKernels {
   /// y[i] += Σ_e x[rows[e]][i], i < n, in the order of e.
   void (*sum)(float* y, std::size_t n, const float* x, std::size_t stride, const std::uint32_t* rows,
               std::size_t count);
+  /// y[r·n + i] = first + Σ_e x[rows[e]][i] over begin[r] ≤ e < begin[r + 1], r < count, in the order of e.
+  void (*sum_rows)(float* y, std::size_t n, float first, const float* x, std::size_t stride, const std::uint32_t* rows,
+                   const std::uint32_t* begin, std::size_t count);
   /// y[h·width + c] += Σ_e w[e·w_stride + h·w_head] · x[rows[e]][h·width + c] in the order of e.
   void (*weighted_sum)(float* y, std::size_t heads, std::size_t width, const float* x, std::size_t stride,
                        const std::uint32_t* rows, std::size_t count, const float* w, std::size_t w_stride,

@@ -89,6 +89,41 @@ void aggregate_sum(float* y, std::size_t n, const float* x, std::size_t stride, 
   sum_row<V, false, false>(y, n, x, stride, rows, count, nullptr, 0, 0);
 }
 
+/// N vectors of one new row.
+template <class V, int N>
+[[gnu::always_inline]] inline void new_sum_vectors(float* y, float first, const float* x, std::size_t stride,
+                                                   const std::uint32_t* rows, std::size_t count, std::size_t fetch) {
+  typename V::F sum[N];
+  for (int i = 0; i < N; ++i) sum[i] = V::broadcast(first);
+  for (std::size_t e = 0; e < count; ++e) {
+    const float* row = x + rows[e] * stride;
+    fetch_row(x + rows[e + kFetchEdges] * stride, fetch);
+    for (int i = 0; i < N; ++i) sum[i] = V::add(sum[i], V::load(row + i * V::width));
+  }
+  for (int i = 0; i < N; ++i) V::store(y + i * V::width, sum[i]);
+}
+
+/// Sums are kept in registers from the beginning: what is stored first and read again costs more than a cache miss that
+/// the edges of the next rows hide. Stores that pass by the caches were slower where the system had just cleared pages.
+template <class V>
+void aggregate_sum_rows(float* y, std::size_t n, float first, const float* x, std::size_t stride,
+                        const std::uint32_t* rows, const std::uint32_t* begin, std::size_t count) {
+  constexpr int kVectors = 8;
+  constexpr std::size_t width = V::width;
+  for (std::size_t r = 0; r < count; ++r, y += n) {
+    const std::uint32_t* const own = rows + begin[r];
+    const std::size_t edges = begin[r + 1] - begin[r];
+    std::size_t i = 0;
+    for (; i + kVectors * width <= n; i += kVectors * width)
+      new_sum_vectors<V, kVectors>(y + i, first, x + i, stride, own, edges, i == 0 ? n : 0);
+    for (; i + width <= n; i += width) new_sum_vectors<V, 1>(y + i, first, x + i, stride, own, edges, i == 0 ? n : 0);
+    if (i == n) continue;
+    for (std::size_t rest = i; rest < n; ++rest) y[rest] = first;
+    sum_vectors<V, 1, true, false, true>(y + i, x + i, stride, own, edges, nullptr, 0,
+                                         V::lanes(static_cast<int>(n - i)), i == 0 ? n : 0);
+  }
+}
+
 template <class V>
 void aggregate_weighted_sum(float* y, std::size_t heads, std::size_t width, const float* x, std::size_t stride,
                             const std::uint32_t* rows, std::size_t count, const float* w, std::size_t w_stride,
@@ -179,7 +214,8 @@ void aggregate_unary(Unary f, const float* x, float* y, std::size_t n) {
 
 template <class V>
 constexpr AggregateKernels make_aggregate_kernels() {
-  return {aggregate_sum<V>, aggregate_weighted_sum<V>, aggregate_extreme<V>, aggregate_gather<V>, aggregate_unary<V>};
+  return {aggregate_sum<V>,     aggregate_sum_rows<V>, aggregate_weighted_sum<V>,
+          aggregate_extreme<V>, aggregate_gather<V>,   aggregate_unary<V>};
 }
 
 }  // namespace sparse_run::cpu

@@ -66,6 +66,23 @@ TEST_P(EveryIsa, sums_and_extremes_of_rows) {
   }
 }
 
+TEST_P(EveryIsa, sums_of_several_rows_from_a_first_value) {
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  const std::vector<std::uint32_t> begin = {2, 2, 9, 10, 10};  // rows of 0, 7, 1 and 0 edges
+  for (const std::size_t n : {1, 7, 16, 33, 128, 150, 300}) {
+    const Case c = make_case(random, 1, n, 12);
+    std::vector<float> y(4 * n, 77.0f);
+    kernels.sum_rows(y.data(), n, 0.5f, c.x.data(), n, c.rows.data(), begin.data(), 4);
+    for (std::size_t r = 0; r < 4; ++r) {
+      for (std::size_t i = 0; i < n; ++i) {
+        float total = 0.5f;
+        for (std::size_t e = begin[r]; e < begin[r + 1]; ++e) total += c.x[c.rows[e] * n + i];
+        ASSERT_NEAR(y[r * n + i], total, 1e-4) << "row " << r << " of " << n;
+      }
+    }
+  }
+}
+
 TEST_P(EveryIsa, weighted_sums_by_head) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   for (const std::size_t heads : {1, 3, 8}) {

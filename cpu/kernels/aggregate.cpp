@@ -296,12 +296,38 @@ class AggregateStep final : public Step {
     });
   }
 
+  /// Whether a row of the aggregate is the sum of gathered rows and nothing else.
+  bool sums_rows_alone(const Run& run) const {
+    const Aggregate& aggregate = plan_.aggregate;
+    return plan_.form == MessageForm::rows && aggregate.reduction == Aggregate::Reduction::add &&
+           aggregate.tail.steps.empty() && plan_.reduced == aggregate.full() &&
+           run.operands[plan_.operand].rows != nullptr;
+  }
+
+  /// finish_rows for such sums.
+  void sum_rows(const Run& run, const HeavyRows& heavy, std::size_t first, std::size_t last, float* y) const {
+    const std::size_t n = plan_.elements(plan_.reduced);
+    const RowSource& source = run.operands[plan_.operand];
+    auto next = std::lower_bound(heavy.rows.begin(), heavy.rows.end(), first);
+    for (std::size_t row = first; row < last; ++row) {
+      const std::size_t stop = next != heavy.rows.end() && *next < last ? *next : last;
+      aggregate_kernels().sum_rows(y + (row - first) * n, n, plan_.aggregate.initial, source.data, n, source.rows,
+                                   run.groups->begin.data() + row, stop - row);
+      row = stop;
+      if (row == last) break;
+      const auto place = next - heavy.rows.begin();
+      std::copy_n(heavy.reduced.begin() + place * static_cast<std::ptrdiff_t>(n), n, y + (row - first) * n);
+      ++next;
+    }
+  }
+
   /// Rows [first, last) of the aggregate, a block, to y.
   void finish_rows(const Run& run, const HeavyRows& heavy, std::size_t first, std::size_t last, const Workspace& memory,
                    float* y) const {
     const Aggregate& aggregate = plan_.aggregate;
     const std::uint32_t* const begin = run.groups->begin.data();
     const std::size_t n = plan_.elements(plan_.reduced);
+    if (sums_rows_alone(run)) return sum_rows(run, heavy, first, last, y);
     float* const sums = plan_.reduced == aggregate.full() ? y : memory.reduced;
     std::fill_n(sums, (last - first) * n, aggregate.initial);
     std::size_t row = first;

@@ -243,5 +243,40 @@ TEST(AggregateChainStep, agrees_with_the_reference_on_blocks_and_the_rest) {
   }
 }
 
+/// Rows of integer inputs take no step and no memory: whatever is chosen has to be what the reference chooses.
+TEST(PartsOfLists, rows_taken_of_an_input_are_read_where_they_lie) {
+  for (const DType dtype : {DType::i64, DType::i32}) {
+    for (const std::int64_t row : {0, 2, -1}) {
+      GraphSketch s(18);
+      const ValueId list = s.input("list", {3, 7}, dtype);
+      const ValueId index = s.constant(Tensor::scalar<std::int64_t>(row));
+      const ValueId chosen = s.op("Gather", {list, index}, {{"axis", std::int64_t{0}}});
+      const ValueId part = s.op("Slice", {list, s.integers({1}), s.integers({3}), s.integers({0})});
+      const ValueId inner = s.op("Gather", {part, s.integers({1})}, {{"axis", std::int64_t{0}}});
+      s.output(s.op("Add", {chosen, chosen}));
+      s.output(s.op("Add", {s.op("Squeeze", {inner, s.integers({0})}), chosen}));
+      s.output(s.op("Add", {part, part}));
+      const Graph sketch = s.build();
+      const auto inputs = reference::random_inputs(sketch, 8);
+      std::vector<Type> types;
+      for (const Value& input : inputs) types.push_back(Type::of(input));
+      reference::ReferenceEvaluator evaluator;
+      const auto graph = std::make_shared<const Graph>(specialize(sketch, types, evaluator));
+      Partition partition{graph, {}, {}, {}};
+      for (NodeId id = 0; id < graph->nodes().size(); ++id) partition.nodes.push_back(id);
+      partition.inputs.assign(graph->inputs().begin(), graph->inputs().end());
+      partition.outputs.assign(graph->outputs().begin(), graph->outputs().end());
+      const auto executable = make_cpu_device(Machine{})->compile(partition, {1});
+      for (const LayerReport& layer : executable->layers()) EXPECT_NE(layer.op, "Gather") << layer.kernel;
+      std::vector<Value> outputs(graph->outputs().size());
+      RunState state;
+      executable->run(inputs, outputs, state);
+      const auto expected = reference::run_graph(*graph, inputs);
+      for (std::size_t i = 0; i < outputs.size(); ++i)
+        reference::expect_close(outputs[i].tensor, expected[i].tensor, 0);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sparse_run::cpu

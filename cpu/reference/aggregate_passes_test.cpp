@@ -1,8 +1,12 @@
 // recognise-aggregate: every spelling of sums over edges, what is taken along, and what has to stay.
 #include <gmock/gmock.h>
 
+#include <functional>
+#include <random>
+
 #include "cpu/reference/pass_check.hpp"
 #include "graph/ops/aggregate.hpp"
+#include "graph/ops/fused_activation.hpp"
 #include "graph/passes/passes.hpp"
 #include "graph/passes/sketch.hpp"
 
@@ -266,6 +270,75 @@ TEST(RecogniseAggregate, says_why_a_scatter_stays) {
         "ScatterElements", {n.s.constant(std::move(zeros)), n.repeated(n.target, {6}), updates}, {{"reduction", add}}));
     EXPECT_THAT(reason_of(g), HasSubstr("f64"));
   }
+}
+
+/// Σ weight · (x W) for x of 6 elements and rows of `width` of them, then what `finish` adds.
+Graph sum_of_products(std::int64_t width, const std::function<ValueId(Network&, ValueId)>& finish,
+                      const char* product = "MatMul") {
+  Network n;
+  std::mt19937 random(4);
+  const bool transposed = std::string_view(product) == "Gemm";
+  const Shape shape = transposed ? Shape{width, 6} : Shape{6, width};
+  const ValueId weights = n.s.constant(random_tensor(Type::tensor(DType::f32, shape), random));
+  const ValueId multiplied =
+      n.s.op(product, {n.x, weights},
+             transposed ? GraphSketch::Attributes{{"transB", std::int64_t{1}}} : GraphSketch::Attributes{});
+  const ValueId scale = n.s.input("scale", {kEdges});
+  const ValueId messages = n.s.op("Mul", {n.gather(multiplied, n.source), n.column(scale)});
+  return n.recognised(finish(n, n.scatter(messages, {width})));
+}
+
+ValueId nothing(Network&, ValueId sum) { return sum; }
+
+TEST(MultiplyAfterSums, products_move_behind_sums_of_rows_that_are_narrower_before) {
+  for (const char* product : {"MatMul", "Gemm"}) {
+    const Graph g = after(make_multiply_after_sums(), sum_of_products(9, nothing, product));
+    ASSERT_THAT(ops_of(g), ElementsAre("SparseAggregate", "FusedMatMul"));
+    EXPECT_EQ(Aggregate::of(g.node(0)).width, 6);
+  }
+}
+
+TEST(MultiplyAfterSums, biases_and_activations_go_with_the_product) {
+  const auto finish = [](Network& n, ValueId sum) {
+    std::mt19937 random(5);
+    const ValueId bias = n.s.constant(random_tensor(Type::tensor(DType::f32, Shape{9}), random));
+    return n.s.op("Relu", {n.s.op("Add", {sum, bias})});
+  };
+  const Graph g = after(make_multiply_after_sums(), sum_of_products(9, finish));
+  ASSERT_THAT(ops_of(g), ElementsAre("SparseAggregate", "FusedMatMul"));
+  EXPECT_TRUE(Aggregate::of(g.node(0)).tail.steps.empty());
+  EXPECT_EQ(FusedActivation::of(g.node(1)).kind, FusedActivation::Kind::relu);
+}
+
+TEST(MultiplyAfterSums, rows_that_are_wider_before_and_small_ones_of_the_same_width_stay) {
+  for (const std::int64_t width : {4, 6}) {
+    const Graph g = after(make_multiply_after_sums(), sum_of_products(width, nothing));
+    EXPECT_THAT(ops_of(g), ElementsAre("MatMul", "SparseAggregate"));
+  }
+}
+
+TEST(MultiplyAfterSums, what_is_not_linear_in_the_product_stays) {
+  for (const char* op : {"Relu", "Tanh"}) {  // of the message
+    Network n;
+    std::mt19937 random(6);
+    const ValueId weights = n.s.constant(random_tensor(Type::tensor(DType::f32, Shape{6, 9}), random));
+    const ValueId message = n.s.op(op, {n.gather(n.s.op("MatMul", {n.x, weights}), n.source)});
+    const Graph g = after(make_multiply_after_sums(), n.recognised(n.scatter(message, {9})));
+    EXPECT_THAT(ops_of(g), ElementsAre("MatMul", "SparseAggregate"));
+  }
+  // A tail that divides by a row of every node is no bias.
+  const auto finish = [](Network& n, ValueId sum) { return n.s.op("Div", {sum, n.s.input("degree", {kNodes, 1})}); };
+  EXPECT_THAT(ops_of(after(make_multiply_after_sums(), sum_of_products(9, finish))),
+              ElementsAre("MatMul", "SparseAggregate"));
+}
+
+TEST(MultiplyAfterSums, maxima_of_products_stay) {
+  Network n;
+  std::mt19937 random(6);
+  const ValueId weights = n.s.constant(random_tensor(Type::tensor(DType::f32, Shape{6, 9}), random));
+  const ValueId message = n.gather(n.s.op("MatMul", {n.x, weights}), n.source);
+  const Graph g = after(make_multiply_after_sums(), n.recognised(n.scatter(message, {9}, "max")));
+  EXPECT_THAT(ops_of(g), ElementsAre("MatMul", "SparseAggregate"));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Host tensor memory.
 #include "graph/ir/tensor.hpp"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -12,6 +13,8 @@ namespace sparse_run {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kHugePage = std::size_t{1} << 21;
+constexpr std::size_t kLarge = 2 * kHugePage;
 
 /// Bytes of memory that the machine has: more can be reserved but never filled, and filling it ends the process.
 std::size_t physical_memory() {
@@ -22,6 +25,14 @@ std::size_t physical_memory() {
                                  : std::size_t{1} << 46;
   }();
   return bytes;
+}
+
+/// Memory of large results is new for every request, and touching it page by page costs more than many a layer. A hint:
+/// systems that do not follow it give small pages.
+void advise_huge_pages([[maybe_unused]] void* memory, [[maybe_unused]] std::size_t bytes) {
+#ifdef MADV_HUGEPAGE
+  static_cast<void>(::madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE));
+#endif
 }
 
 }  // namespace
@@ -38,17 +49,20 @@ Tensor Tensor::allocate(DType dtype, Shape shape) {
     return tensor;
   }
   const std::size_t width = element_size(dtype);
-  if (width == 0) throw_error(ErrorKind::unsupported, "tensors of type {} have no memory layout here", to_string(dtype));
+  if (width == 0)
+    throw_error(ErrorKind::unsupported, "tensors of type {} have no memory layout here", to_string(dtype));
   std::size_t bytes = 0;
   if (__builtin_mul_overflow(static_cast<std::size_t>(tensor.size_), width, &bytes) || bytes > physical_memory()) {
     throw_error(ErrorKind::limit, "a tensor of shape {} does not fit the {} bytes of memory this machine has",
                 to_string(tensor.shape_), physical_memory());
   }
+  const std::size_t alignment = bytes < kLarge ? kAlignment : kHugePage;
   const std::size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  void* memory = std::aligned_alloc(kAlignment, rounded == 0 ? kAlignment : rounded);
+  void* memory = std::aligned_alloc(alignment, rounded == 0 ? kAlignment : rounded);
   if (memory == nullptr) {
     throw_error(ErrorKind::limit, "out of memory: {} bytes for a tensor of shape {}", bytes, to_string(tensor.shape_));
   }
+  if (bytes >= kLarge) advise_huge_pages(memory, rounded);
   tensor.data_ = memory;
   tensor.owner_ = std::shared_ptr<const void>(memory, [](const void* p) { std::free(const_cast<void*>(p)); });
   return tensor;

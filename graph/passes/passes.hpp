@@ -25,6 +25,8 @@ std::unique_ptr<Pass> make_recognise_layer_norm();
 std::unique_ptr<Pass> make_recognise_attention();
 /// recognise_aggregate.cpp: SparseAggregate from gather, scale and scatter along edges; needs concrete shapes.
 std::unique_ptr<Pass> make_recognise_aggregate();
+/// multiply_after_sums.cpp: sums over edges of products become products of sums, where rows are not wider before.
+std::unique_ptr<Pass> make_multiply_after_sums();
 /// fuse_aggregate.cpp: SparseAggregate with the matrix products of its rows becomes AggregateChain.
 std::unique_ptr<Pass> make_fuse_aggregate();
 /// fuse_convolution.cpp: Conv with the residual and the activation after it becomes FusedConv.

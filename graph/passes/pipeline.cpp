@@ -49,7 +49,8 @@ const PassPipeline& specialize_passes() {
         .add(make_recognise_attention())
         .add(make_simplify_movement())
         .add(make_fuse_product())
-        .add(make_fuse_aggregate())  // takes fused products
+        .add(make_multiply_after_sums())  // leaves products that the next pass takes
+        .add(make_fuse_aggregate())       // takes fused products
         .add(make_fuse_convolution())
         .add(make_tokens_as_lanes())  // sees which products have their bias, residual and activation
         .add(make_share_equal_nodes());
