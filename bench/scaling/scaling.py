@@ -4,8 +4,10 @@
 usage: scaling.py SPARSE_RUN MODEL.onnx... [--forms data,pipeline,rows] [--ranks 1,2] [--seconds 5] [--rounds 3]
        [--simulate TOPOLOGY.json]...
 
-Configurations are interleaved, medians are reported. Every number in the first table was measured. With --simulate a
-second table says what the simulator predicts for machines that are not here; nothing of it was measured.
+Configurations are interleaved, medians are reported. "Alone" are as many processes, which know nothing of each other: what
+the machine can do at best. The last column is what the simulator expected of the same form, relative to one rank, and
+how far it was off. With --simulate a second table says what the simulator predicts for machines that are not here;
+nothing of it was measured.
 """
 
 from __future__ import annotations
@@ -18,44 +20,87 @@ import subprocess
 import sys
 import tempfile
 
+ALONE = "alone"  # as many processes as ranks, on a core each
 
-def throughput(program: str, model: str, form: str, ranks: int, seconds: float) -> float:
-    """Items per second of one run; ranks beyond the cores share them."""
-    cores = sorted(os.sched_getaffinity(0))
-    arguments = ["--benchmark", "--duration", str(seconds), "--threads", "1", model]
-    if ranks == 1:
-        command = ["taskset", "-c", str(cores[0]), program, *arguments]
-    else:
-        with tempfile.NamedTemporaryFile("w", suffix=".sh", delete=False) as script:
-            script.write("#!/bin/bash\ncores=(" + " ".join(map(str, cores)) + ")\n"
-                         f"exec taskset -c ${{cores[$((OMPI_COMM_WORLD_RANK % {len(cores)}))]}} \"$@\"\n")
-        os.chmod(script.name, 0o755)
-        command = ["mpirun", "-n", str(ranks), "--oversubscribe", "--bind-to", "none", script.name, program, "--parallel", form,
-                   *arguments]
-    environment = os.environ | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60 + 10 * seconds, check=False)
-    finally:
-        if ranks > 1:
-            os.unlink(script.name)
-    found = re.search(r"throughput\s+([0-9.e+]+) items/s", done.stdout)
-    if done.returncode != 0 or not found:
+
+ENVIRONMENT = os.environ | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+
+
+def run(command: list[str], seconds: float) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=120 + 10 * seconds, check=False)
+    if done.returncode != 0:
         sys.exit(f"{' '.join(command)} gave exit code {done.returncode}:\n{done.stderr[-2000:]}")
+    return done.stdout + done.stderr
+
+
+def rate_in(text: str) -> float:
+    found = re.search(r"throughput\s+([0-9.e+]+) items/s", text)
+    if not found:
+        sys.exit(f"no throughput in:\n{text[-2000:]}")
     return float(found.group(1))
 
 
+def mpirun(program: str, ranks: int, arguments: list[str], seconds: float) -> str:
+    """Ranks pinned to one core each; those beyond the cores share them."""
+    cores = sorted(os.sched_getaffinity(0))
+    with tempfile.NamedTemporaryFile("w", suffix=".sh", delete=False) as script:
+        script.write("#!/bin/bash\ncores=(" + " ".join(map(str, cores)) + ")\n"
+                     f"exec taskset -c ${{cores[$((OMPI_COMM_WORLD_RANK % {len(cores)}))]}} \"$@\"\n")
+    os.chmod(script.name, 0o755)
+    try:
+        return run(["mpirun", "-n", str(ranks), "--oversubscribe", "--bind-to", "none", script.name, program, *arguments], seconds)
+    finally:
+        os.unlink(script.name)
+
+
+def throughput(program: str, model: str, form: str, ranks: int, seconds: float) -> float:
+    """Items per second of one run."""
+    cores = sorted(os.sched_getaffinity(0))
+    arguments = ["--benchmark", "--duration", str(seconds), "--threads", "1", model]
+    if form == ALONE:
+        processes = [subprocess.Popen(["taskset", "-c", str(core), program, *arguments], stdout=subprocess.PIPE,
+                                      stderr=subprocess.DEVNULL, text=True) for core in cores[:ranks]]
+        return sum(rate_in(process.communicate()[0]) for process in processes)
+    if ranks == 1:
+        return rate_in(run(["taskset", "-c", str(cores[0]), program, *arguments], seconds))
+    return rate_in(mpirun(program, ranks, ["--parallel", form, *arguments], seconds))
+
+
+def expected(program: str, model: str, ranks: int) -> dict[str, float]:
+    """What the simulator says of each form, against one rank."""
+    text = mpirun(program, ranks, ["-v", "--parallel", "auto", "--benchmark", "--dry-run", "--threads", "1", model], 0)
+    found = re.search(r"simulated requests/s: (.*?) \(link", text)
+    if not found:
+        return {}
+    rates = {name: float(rate) for name, rate in re.findall(r"([a-z0-9 ]+?) ([0-9.e+]+)(?:, |$)", found.group(1))}
+    one = rates.get("data", 0) / ranks
+    forms = {name.split(" of ")[0].strip(): rate / one for name, rate in rates.items()} if one else {}
+    return {"data": forms.get("data", 0), "pipeline": forms.get("pipeline", 0)}
+
+
 def measure(options: argparse.Namespace) -> None:
-    print("| model | form | ranks | items/s | against one rank |\n|---|---|---|---|---|")
+    print("| model | form | ranks | items/s | against one rank | simulated |\n|---|---|---|---|---|---|")
+    errors = []
     for model in options.models:
-        cases = [("one process", 1)] + [(form, ranks) for form in options.forms for ranks in options.ranks if ranks > 1]
+        several = [ranks for ranks in options.ranks if ranks > 1]
+        cases = [("one process", 1), *((ALONE, ranks) for ranks in several)]
+        cases += [(form, ranks) for form in options.forms for ranks in several]
         samples: dict[tuple[str, int], list[float]] = {case: [] for case in cases}
         for _ in range(options.rounds):
             for case in cases:
                 samples[case].append(throughput(options.program, model, *case, options.seconds))
+        predictions = {ranks: expected(options.program, model, ranks) for ranks in several}
         one = statistics.median(samples[cases[0]])
         for form, ranks in cases:
             rate = statistics.median(samples[form, ranks])
-            print(f"| {os.path.basename(model)} | {form} | {ranks} | {rate:.4g} | {rate / one:.2f} |", flush=True)
+            simulated = predictions.get(ranks, {}).get(form, 0)
+            told = ""
+            if simulated:
+                errors.append(abs(simulated / (rate / one) - 1))
+                told = f"{simulated:.2f} ({100 * (simulated / (rate / one) - 1):+.0f}%)"
+            print(f"| {os.path.basename(model)} | {form} | {ranks} | {rate:.4g} | {rate / one:.2f} | {told} |", flush=True)
+    if errors:
+        print(f"\nSimulated against measured, {len(errors)} cases: median error {100 * statistics.median(errors):.0f}%")
 
 
 def simulate(options: argparse.Namespace) -> None:

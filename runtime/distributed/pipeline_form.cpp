@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "base/clock.hpp"
+#include "runtime/distributed/busy_clock.hpp"
 #include "runtime/distributed/flow_ticket.hpp"
 #include "runtime/distributed/part_graph.hpp"
 #include "runtime/distributed/wire.hpp"
@@ -80,8 +81,10 @@ class PipelineForm::Round {
     if (error_) std::rethrow_exception(error_);
     if (stopped_)
       throw_error(ErrorKind::interrupted, "the job was cancelled after {} of {} requests", finished_, kinds_.size());
-    report_.busy_s = static_cast<double>(busy_ns_) / 1e9;
-    report_.waiting_s = static_cast<double>(last_ns_ - first_ns_ - busy_ns_) / 1e9;
+    const std::int64_t busy_ns = busy_.at(now_ns());
+    report_.busy_s = static_cast<double>(busy_ns) / 1e9;
+    report_.waiting_s = static_cast<double>(last_ns_ - first_ns_ - busy_ns) / 1e9;
+    report_.hidden_s = static_cast<double>(hidden_ns_.load()) / 1e9;
     report_.transfer_s = static_cast<double>(transfer_ns_.load()) / 1e9;
     return report_;
   }
@@ -180,7 +183,7 @@ class PipelineForm::Round {
     const Tensor& tensor = token->request[index_of(layout.graph->inputs(), crossing.value)].tensor;
     check_size(tensor, layout, crossing);
     ++loose_;
-    const std::int64_t begin = now_ns();
+    const Departure begin = departure();
     cluster_.transport().post_send({to, crossing.channel}, bytes_of(tensor),
                                    [this, token, tensor, begin, &layout, &crossing](const comm::Result& result) {
                                      sent(*token, layout, crossing, begin, result);
@@ -188,10 +191,22 @@ class PipelineForm::Round {
                                    });
   }
 
-  void sent(const Token& token, const PipelineLayout& layout, const Crossing& crossing, std::int64_t begin,
+  /// When a transfer began, and how much this rank had computed until then.
+  struct Departure {
+    std::int64_t time_ns = 0;
+    std::int64_t busy_ns = 0;
+  };
+  Departure departure() const {
+    const std::int64_t now = now_ns();
+    return {now, busy_.at(now)};
+  }
+
+  void sent(const Token& token, const PipelineLayout& layout, const Crossing& crossing, const Departure& departed,
             const comm::Result& result) {
+    const std::int64_t begin = departed.time_ns;
     const std::int64_t end = now_ns();
     transfer_ns_ += end - begin;
+    hidden_ns_ += busy_.at(end) - departed.busy_ns;
     if (form_.trace_ != nullptr) {
       form_.trace_->add({layout.graph->value(crossing.value).name, "transfer", begin, end,
                          fmt::format("request {} to rank {}, {} bytes", token.position, rank_of(token, crossing.to),
@@ -238,6 +253,7 @@ class PipelineForm::Round {
     if (!token.here || failed_) return;
     Signature& signature = this->signature(token);
     const std::int64_t begin = now_ns();
+    busy_.begin(begin);
     try {
       cluster_.doing(fmt::format("stage {}, request {}", form_.stage_, token.position));
       const comm::Computing computing(cluster_.transport());
@@ -251,7 +267,7 @@ class PipelineForm::Round {
     const std::int64_t end = now_ns();
     if (report_.requests++ == 0) first_ns_ = begin;
     last_ns_ = end;
-    busy_ns_ += end - begin;
+    busy_.end(end);
     if (form_.trace_ != nullptr) {
       form_.trace_->add(
           {fmt::format("request {}", token.position), "request", begin, end, fmt::format("stage {}", form_.stage_)});
@@ -292,7 +308,7 @@ class PipelineForm::Round {
   void post_send(const TokenPtr& token, const PipelineLayout& layout, const Crossing& crossing, int to,
                  const Tensor& tensor, const std::shared_ptr<Ticket>& ticket) {
     check_size(tensor, layout, crossing);
-    const std::int64_t begin = now_ns();
+    const Departure begin = departure();
     cluster_.transport().post_send({to, crossing.channel}, bytes_of(tensor),
                                    [this, token, ticket, tensor, begin, &layout, &crossing](
                                        const comm::Result& result) { sent(*token, layout, crossing, begin, result); });
@@ -344,8 +360,9 @@ class PipelineForm::Round {
   std::size_t next_number_ = 0, next_here_ = 0;
   std::size_t finished_ = 0;  // of the last node
   std::atomic<bool> stopped_{false};
-  std::int64_t first_ns_ = 0, last_ns_ = 0, busy_ns_ = 0;  // of the working node
-  std::atomic<std::int64_t> transfer_ns_{0};
+  std::int64_t first_ns_ = 0, last_ns_ = 0;  // of the working node
+  BusyClock busy_;
+  std::atomic<std::int64_t> transfer_ns_{0}, hidden_ns_{0};
   std::atomic<int> loose_{0};  // sends that no request waits for
   std::atomic<bool> failed_{false};
   std::mutex error_mutex_;

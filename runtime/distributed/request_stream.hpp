@@ -29,6 +29,7 @@ struct RankReport {
   double busy_s = 0;          ///< computing
   double waiting_s = 0;       ///< between its first and its last request, with nothing to compute
   double transfer_s = 0;      ///< sum over transfers of the time from posting to arrival or departure
+  double hidden_s = -1;       ///< of it, while this rank computed; negative: not known
   std::uint64_t sent_bytes = 0;
   std::uint64_t received_bytes = 0;
   std::int64_t halo_rows = 0;    ///< of nodes, that other ranks' edges read and were sent to them

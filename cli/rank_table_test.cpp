@@ -1,0 +1,39 @@
+// The table of ranks says what each did and what of its transfers was hidden.
+#include "cli/rank_table.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace sparse_run::cli {
+namespace {
+
+using testing::ContainsRegex;
+
+TEST(RankTable, shares_are_of_each_rank_and_of_all) {
+  RankReport first;
+  first.requests = 10;
+  first.busy_s = 3;
+  first.waiting_s = 1;
+  first.transfer_s = 2;
+  first.hidden_s = 1.5;
+  RankReport second = first;
+  second.waiting_s = 0;
+  second.hidden_s = 0.5;
+  const std::string text = rank_table({first, second});
+  EXPECT_THAT(text, ContainsRegex("0 +10 .* 25\\.0% .* 75%"));
+  EXPECT_THAT(text, ContainsRegex("1 +10 .* 0\\.0% .* 25%"));
+  EXPECT_THAT(text, ContainsRegex("all +20 .* 14\\.3% .* 50%"));
+}
+
+TEST(RankTable, where_hidden_time_is_not_known_waiting_bounds_it) {
+  RankReport report;
+  report.busy_s = 3;
+  report.waiting_s = 0.5;
+  report.transfer_s = 2;
+  EXPECT_THAT(rank_table({report}), ContainsRegex(" 75%"));
+  report.waiting_s = 5;
+  EXPECT_THAT(rank_table({report}), ContainsRegex(" 0%"));
+}
+
+}  // namespace
+}  // namespace sparse_run::cli
