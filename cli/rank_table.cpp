@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
+#include <type_traits>
 
 #include "cli/quantities.hpp"
 #include "cli/text_table.hpp"
@@ -12,30 +14,14 @@
 namespace sparse_run::cli {
 
 std::vector<RankReport> gather_rank_reports(Cluster& cluster, const RankReport& own) {
+  static_assert(std::is_trivially_copyable_v<RankReport>);  // ranks are of one build
   WireWriter mine;
-  mine.put(own.requests);
-  mine.put(own.busy_s);
-  mine.put(own.waiting_s);
-  mine.put(own.transfer_s);
-  mine.put(own.hidden_s);
-  mine.put(own.sent_bytes);
-  mine.put(own.received_bytes);
-  mine.put(own.halo_rows);
-  mine.put(own.halo_bytes);
+  mine.put_bytes(std::as_bytes(std::span(&own, 1)));
   std::vector<RankReport> reports;
   for (auto& bytes : cluster.gather(mine.take())) {
-    WireReader reader(std::move(bytes));
-    RankReport report;
-    report.requests = reader.get<std::int64_t>();
-    report.busy_s = reader.get<double>();
-    report.waiting_s = reader.get<double>();
-    report.transfer_s = reader.get<double>();
-    report.hidden_s = reader.get<double>();
-    report.sent_bytes = reader.get<std::uint64_t>();
-    report.received_bytes = reader.get<std::uint64_t>();
-    report.halo_rows = reader.get<std::int64_t>();
-    report.halo_bytes = reader.get<std::uint64_t>();
-    reports.push_back(report);
+    const auto report = WireReader(std::move(bytes)).bytes();
+    if (report.size() != sizeof(RankReport)) throw_error(ErrorKind::comm, "a report of a rank is damaged");
+    std::memcpy(&reports.emplace_back(), report.data(), sizeof(RankReport));
   }
   return reports;
 }
@@ -47,17 +33,17 @@ double hidden_seconds(const RankReport& report) {
   return report.hidden_s >= 0 ? report.hidden_s : report.transfer_s - std::min(report.waiting_s, report.transfer_s);
 }
 
-std::vector<std::string> row_of(std::string name, const RankReport& report) {
+void add_row(TextTable& table, std::string name, const RankReport& report) {
   const double all = report.busy_s + report.waiting_s;
-  return {std::move(name),
-          std::to_string(report.requests),
-          format_seconds(report.busy_s),
-          format_seconds(report.waiting_s),
-          all > 0 ? fmt::format("{:.1f}%", 100 * report.waiting_s / all) : "-",
-          format_bytes(static_cast<double>(report.sent_bytes)),
-          format_bytes(static_cast<double>(report.received_bytes)),
-          report.transfer_s > 0 ? format_seconds(report.transfer_s) : "-",
-          report.transfer_s > 0 ? fmt::format("{:.0f}%", 100 * hidden_seconds(report) / report.transfer_s) : "-"};
+  const std::string bubble = all > 0 ? fmt::format("{:.1f}%", 100 * report.waiting_s / all) : std::string("-");
+  std::string transfers("-"), hidden("-");
+  if (report.transfer_s > 0) {
+    transfers = format_seconds(report.transfer_s);
+    hidden = fmt::format("{:.0f}%", 100 * hidden_seconds(report) / report.transfer_s);
+  }
+  table.add({std::move(name), std::to_string(report.requests), format_seconds(report.busy_s),
+             format_seconds(report.waiting_s), bubble, format_bytes(static_cast<double>(report.sent_bytes)),
+             format_bytes(static_cast<double>(report.received_bytes)), transfers, hidden});
 }
 
 }  // namespace
@@ -69,7 +55,7 @@ std::string rank_table(const std::vector<RankReport>& ranks) {
   all.hidden_s = 0;
   for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
     const RankReport& report = ranks[rank];
-    table.add(row_of(std::to_string(rank), report));
+    add_row(table, std::to_string(rank), report);
     all.requests += report.requests;
     all.busy_s += report.busy_s;
     all.waiting_s += report.waiting_s;
@@ -78,7 +64,7 @@ std::string rank_table(const std::vector<RankReport>& ranks) {
     all.sent_bytes += report.sent_bytes;
     all.received_bytes += report.received_bytes;
   }
-  if (ranks.size() > 1) table.add(row_of("all", all));
+  if (ranks.size() > 1) add_row(table, "all", all);
   return table.text();
 }
 
