@@ -7,6 +7,8 @@
 #include <array>
 #include <cmath>
 
+#include "graph/onnx/file_pages.hpp"
+
 namespace sparse_run {
 
 namespace {
@@ -63,6 +65,7 @@ double zeros_of(std::span<const T> data) {
     for (; i < end; ++i) count += data[i] == T{0};
     zeros += count;
   }
+  onnx::discard_file_pages(std::as_bytes(data));  // weights are packed later, one after the other
   return data.empty() ? 0 : static_cast<double>(zeros) / static_cast<double>(data.size());
 }
 

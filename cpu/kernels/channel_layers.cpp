@@ -5,6 +5,7 @@
 #include "cpu/column/kernels.hpp"
 #include "cpu/kernel_table.hpp"
 #include "cpu/kernels/attention_shape.hpp"
+#include "cpu/kernels/sparse_split.hpp"
 #include "cpu/parallel.hpp"
 #include "cpu/row/row_kernels.hpp"
 
@@ -14,6 +15,7 @@ namespace {
 
 constexpr std::int64_t kLaneBlock = 64;  // lanes of a task: what sparse products take at once
 constexpr std::int64_t kQueryBlock = 64;
+constexpr double kTypicalEntries = 0.1;  // share of non-zeros in the weights around
 
 class ChannelNormStep final : public Step {
  public:
@@ -73,6 +75,13 @@ class ChannelAttentionStep final : public Step {
   ChannelAttentionStep(const AttentionShape& shape, int threads)
       : shape_(shape), threads_(threads), block_(std::min(kQueryBlock, shape.queries)) {
     slot_floats_ = ((shape.keys + shape.width + 1) * block_ + 15) / 16 * 16;
+    // Stay with what this thread computed in the products before: rows, and with them heads, or lanes.
+    const std::int64_t width = column_kernels(active_isa()).width;
+    const SparseWork product{.rows = shape.heads * shape.width,
+                             .vectors = (shape.batch * shape.queries + width - 1) / width,
+                             .entries = kTypicalEntries * static_cast<double>(shape.heads * shape.width),
+                             .collected = static_cast<double>(shape.heads * shape.width)};
+    by_heads_ = split_sparse(product, threads).row_slices > 1;
   }
 
   std::size_t scratch_bytes() const override {
@@ -93,10 +102,11 @@ class ChannelAttentionStep final : public Step {
     auto* const scratch = reinterpret_cast<float*>(arguments.scratch);
     const std::int64_t blocks = (s.queries + block_ - 1) / block_;
     const std::int64_t query_pitch = s.batch * s.queries, key_pitch = s.batch * s.keys;
+    const std::int64_t parts = s.batch * blocks;
     const RowKernels& rows = row_kernels();
-    parallel_tasks(s.batch * s.heads * blocks, [&](std::int64_t task) {
-      // blocks of queries come outermost: a thread stays at its lanes
-      const std::int64_t head = task % s.heads, part = task / s.heads;
+    parallel_tasks(s.heads * parts, [&](std::int64_t task) {
+      const std::int64_t head = by_heads_ ? task / parts % s.heads : task % s.heads,
+                         part = by_heads_ ? task % parts : task / s.heads;
       const std::int64_t batch = part / blocks, first = part % blocks * block_;
       const std::int64_t count = std::min(block_, s.queries - first);
       const int slot = std::clamp(tbb::this_task_arena::current_thread_index(), 0, threads_);
@@ -138,6 +148,7 @@ class ChannelAttentionStep final : public Step {
  private:
   AttentionShape shape_;
   int threads_;
+  bool by_heads_ = false;
   std::int64_t block_;
   std::int64_t slot_floats_;
 };

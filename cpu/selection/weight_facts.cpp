@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/onnx/file_pages.hpp"
+
 namespace sparse_run::cpu {
 
 bool WeightFacts::usable() const {
@@ -18,6 +20,7 @@ std::int64_t WeightFacts::nonzeros() const {
     } else {
       const auto values = value_.tensor()->data<float>();
       nonzeros_ = static_cast<std::int64_t>(values.size()) - std::count(values.begin(), values.end(), 0.0f);
+      onnx::discard_file_pages(std::as_bytes(values));  // all weights at once would fill memory with the model's file
     }
   }
   return *nonzeros_;
@@ -102,8 +105,11 @@ const Csr& WeightFacts::by_rows() const {
   if (by_rows_) return *by_rows_;
   const auto rows = static_cast<std::size_t>(shape()[0]);
   const std::size_t columns = rows == 0 ? 0 : static_cast<std::size_t>(elements()) / rows;
-  if (const Tensor* dense = value_.tensor())
-    return by_rows_.emplace(Csr::from_dense(dense->data<float>(), rows, columns));
+  if (const Tensor* dense = value_.tensor()) {
+    by_rows_.emplace(Csr::from_dense(dense->data<float>(), rows, columns));
+    onnx::discard_file_pages(std::as_bytes(dense->data<float>()));
+    return *by_rows_;
+  }
   const SparseTensor& sparse = *value_.sparse();
   const auto index = sparse.indices.data<std::int64_t>();
   const auto values = sparse.values.data<float>();
