@@ -18,6 +18,7 @@
 #include "cpu/column/dense.hpp"
 #include "cpu/column/depthwise.hpp"
 #include "cpu/column/few_lanes.hpp"
+#include "cpu/sparse/blocks.hpp"
 #include "cpu/sparse/columns.hpp"
 #include "cpu/sparse/rows.hpp"
 
@@ -170,12 +171,33 @@ class Bench {
       const double real = 2.0 * static_cast<double>(csr.nnz()) * static_cast<double>(lanes);
       for (const auto& variant : cpu::SparseColumns::candidates(csr.zeros(), csr.columns, w, isa_)) {
         const cpu::SparseColumns sparse(csr, variant, isa_, &w);
-        print("", fmt::format("{:.0f}% zeros, {} vectors, k {}{}", 100 * zeros, variant.vectors, variant.k_tile,
-                              variant.strip ? ", strips" : ""),
+        print("",
+              fmt::format("{:.0f}% zeros, {} vectors, k {}{}", 100 * zeros, variant.vectors, variant.k_tile,
+                          variant.strip ? ", strips" : ""),
               best([&] { sparse.run(input, lanes, y.data(), lanes, {}); }), real, flop);
       }
       if (isa_ == cpu::Isa::avx512 && layer.kernel == 1) prototype(csr, lanes, zeros);
+      if (layer.kernel == 1) blocks(layer, input, lanes, zeros, y.data());
     }
+  }
+
+  /// The same share of zeros in groups of four rows, on the kernel for that and on the general one.
+  void blocks(const Layer& layer, const cpu::ColumnInput& input, std::size_t lanes, double zeros, float* y) const {
+    const std::size_t k = layer.channels;
+    std::vector<float> weights = random_floats(layer.rows * k);
+    const std::vector<float> kept = random_floats((layer.rows + 3) / 4 * k, zeros);
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      if (kept[i / k / 4 * k + i % k] == 0) weights[i] = 0;
+    }
+    const cpu::Csr csr = cpu::Csr::from_dense(weights, layer.rows, k);
+    const double real = 2.0 * static_cast<double>(csr.nnz()) * static_cast<double>(lanes);
+    const double flop = 2.0 * static_cast<double>(weights.size()) * static_cast<double>(lanes);
+    const cpu::SparseBlocks sparse(csr, isa_);
+    print("", fmt::format("{:.0f}% zeros, blocks of 4 rows", 100 * zeros),
+          best([&] { sparse.run(input, 0, lanes, y, lanes, {}); }), real, flop);
+    const auto variant = cpu::SparseColumns::candidates(csr.zeros(), k, 1, lanes, isa_).front();
+    const cpu::SparseColumns general(csr, variant, isa_);
+    print("", "  the same weights, general kernel", best([&] { general.run(input, lanes, y, lanes, {}); }), real, flop);
   }
 
   void prototype(const cpu::Csr& csr, std::size_t lanes, double zeros) const {

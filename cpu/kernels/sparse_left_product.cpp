@@ -8,7 +8,9 @@
 #include "cpu/kernels/left_product.hpp"
 #include "cpu/kernels/sparse_split.hpp"
 #include "cpu/kernels/sparsity_threshold.hpp"
+#include "cpu/kernels/weight_blocks.hpp"
 #include "cpu/parallel.hpp"
+#include "cpu/sparse/blocks.hpp"
 #include "cpu/sparse/columns.hpp"
 
 namespace sparse_run::cpu {
@@ -24,10 +26,14 @@ std::optional<std::string> describe(const NodeView& view, LeftProduct& product) 
   return std::nullopt;
 }
 
-/// Tasks are (lane slice, row slice): a thread mostly stays at its lanes from one layer to the next.
+/// Tasks are (lane slice, row slice): a thread mostly stays at its lanes from one layer to the next. `Weights` is
+/// SparseColumns or SparseBlocks, `make(rows)` one of them.
+template <class Weights>
 class LeftProductStep final : public Step {
  public:
-  LeftProductStep(const LeftProduct& product, const Csr& weights, const SparseVariant& variant, int threads)
+  template <class Make>
+  LeftProductStep(const LeftProduct& product, const Csr& weights, std::int64_t block_vectors, std::int64_t k_tile,
+                  int threads, const Make& make)
       : product_(product), nnz_(weights.nnz()) {
     const auto lanes = static_cast<std::size_t>(product.lanes);
     const auto width = static_cast<std::int64_t>(column_kernels(active_isa()).width);
@@ -35,10 +41,10 @@ class LeftProductStep final : public Step {
     const SparseSplit split =
         split_sparse({.rows = product.rows,
                       .vectors = vectors,
-                      .block_vectors = variant.vectors,
+                      .block_vectors = block_vectors,
                       .entries = static_cast<double>(weights.nnz()) / static_cast<double>(weights.rows),
                       .collected = static_cast<double>(product.k),
-                      .tiles = std::ceil(static_cast<double>(product.k) / static_cast<double>(variant.k_tile)),
+                      .tiles = std::ceil(static_cast<double>(product.k) / static_cast<double>(k_tile)),
                       .residual = product.residual},
                      threads);
     for (std::int64_t i = 0; i < split.lane_slices; ++i) {
@@ -46,14 +52,15 @@ class LeftProductStep final : public Step {
     }
     lane_bounds_.push_back(lanes);
     row_bounds_ = weights.balanced_rows(static_cast<std::size_t>(split.row_slices));
+    for (std::size_t i = 1; i + 1 < row_bounds_.size(); ++i) row_bounds_[i] -= row_bounds_[i] % row_step<Weights>;
     for (std::size_t i = 0; i + 1 < row_bounds_.size(); ++i) {
-      weights_.emplace_back(weights.slice_rows(row_bounds_[i], row_bounds_[i + 1]), variant);
+      weights_.push_back(make(weights.slice_rows(row_bounds_[i], row_bounds_[i + 1])));
     }
   }
 
   std::size_t weight_bytes() const override {
     std::size_t bytes = 0;
-    for (const SparseColumns& slice : weights_) bytes += slice.bytes();
+    for (const Weights& slice : weights_) bytes += slice.bytes();
     return bytes;
   }
   bool skips_zeros() const override { return true; }
@@ -83,7 +90,7 @@ class LeftProductStep final : public Step {
  private:
   LeftProduct product_;
   std::size_t nnz_;
-  std::vector<SparseColumns> weights_;  ///< by rows
+  std::vector<Weights> weights_;  ///< by rows
   std::vector<std::size_t> row_bounds_, lane_bounds_;
 };
 
@@ -109,17 +116,39 @@ std::vector<std::string> variants(const NodeView& view, const Environment&) {
   return names;
 }
 
+const Csr& rows_of(const NodeView& view, const LeftProduct& product) {
+  return product.transposed ? view.weight(0)->by_columns() : view.weight(0)->by_rows();
+}
+
 std::unique_ptr<Step> build(const NodeView& view, const Environment& environment) {
   LeftProduct product;
   describe(view, product);
   const auto known = sparse_variants(view, product);
   const auto named = std::ranges::find(known, environment.variant, variant_name);
-  const Csr& weights = product.transposed ? view.weight(0)->by_columns() : view.weight(0)->by_rows();
-  return std::make_unique<LeftProductStep>(product, weights, named == known.end() ? known.front() : *named,
-                                           environment.threads);
+  const SparseVariant variant = named == known.end() ? known.front() : *named;
+  return std::make_unique<LeftProductStep<SparseColumns>>(
+      product, rows_of(view, product), variant.vectors, static_cast<std::int64_t>(variant.k_tile), environment.threads,
+      [&](const Csr& slice) { return SparseColumns(slice, variant); });
 }
 
-Estimate estimate(const NodeView& view, const Environment& environment) {
+Verdict check_blocks(const NodeView& view, const Environment&) {
+  LeftProduct product;
+  if (auto reason = describe(view, product)) return Verdict::reject(std::move(*reason));
+  if (!neighbours_share_zeros(*view.weight(0), !product.transposed)) return Verdict::pass_over();
+  return zeros_in_blocks(rows_of(view, product)) ? Verdict::accept() : Verdict::pass_over();
+}
+
+std::unique_ptr<Step> build_blocks(const NodeView& view, const Environment& environment) {
+  LeftProduct product;
+  describe(view, product);
+  const SparseBlockKernels& kernels = sparse_block_kernels(active_isa());
+  const std::int64_t k_tile = static_cast<std::int64_t>(kSparseBlockPanelFloats) / (kernels.vectors * kernels.width);
+  return std::make_unique<LeftProductStep<SparseBlocks>>(product, rows_of(view, product), kernels.vectors, k_tile,
+                                                         environment.threads,
+                                                         [](const Csr& slice) { return SparseBlocks(slice); });
+}
+
+Estimate estimate_with(const NodeView& view, const Environment& environment, double efficiency) {
   LeftProduct product;
   describe(view, product);
   const auto weights = static_cast<double>(product.k) * static_cast<double>(product.rows);
@@ -128,8 +157,15 @@ Estimate estimate(const NodeView& view, const Environment& environment) {
   work.flops = 2 * weights * lanes;
   work.bytes = 4 * lanes * static_cast<double>(product.k + product.rows);
   work.sparse_bytes = 6 * weights;
-  work.efficiency = kSparseEfficiency;
+  work.efficiency = efficiency;
   return estimate_sparse(work, environment);
+}
+
+Estimate estimate(const NodeView& view, const Environment& environment) {
+  return estimate_with(view, environment, kSparseEfficiency);
+}
+Estimate estimate_blocks(const NodeView& view, const Environment& environment) {
+  return estimate_with(view, environment, kSparseBlockEfficiency);
 }
 
 }  // namespace
@@ -138,6 +174,9 @@ void register_sparse_left_product_kernels(KernelTable& table) {
   const KernelEntry sparse{"cpu.matmul.sparse_lanes.f32", check, build, -1, true, estimate, variants};
   table.add("MatMul", sparse);
   table.add("FusedMatMul", sparse, kInternalDomain);
+  const KernelEntry blocks{"cpu.matmul.block_lanes.f32", check_blocks, build_blocks, -1, true, estimate_blocks};
+  table.add("MatMul", blocks);
+  table.add("FusedMatMul", blocks, kInternalDomain);
 }
 
 }  // namespace sparse_run::cpu

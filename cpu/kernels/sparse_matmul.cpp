@@ -7,8 +7,10 @@
 #include "cpu/kernel_table.hpp"
 #include "cpu/kernels/sparse_product.hpp"
 #include "cpu/kernels/sparsity_threshold.hpp"
+#include "cpu/kernels/weight_blocks.hpp"
 #include "cpu/parallel.hpp"
 #include "cpu/row/row_kernels.hpp"
+#include "cpu/sparse/blocks.hpp"
 #include "cpu/sparse/columns.hpp"
 
 namespace sparse_run::cpu {
@@ -26,12 +28,14 @@ std::vector<SparseVariant> sparse_variants(const NodeView& view, const SparsePro
 }
 
 /// The operand is transposed once into [k][tokens]; tasks are (feature slice, token slice), each leaving its block in
-/// a transposed corner of scratch and then, with residual and activation, in the result.
+/// a transposed corner of scratch and then, with residual and activation, in the result. `Weights` is SparseColumns or
+/// SparseBlocks, `make(rows)` one of them; `step` the lanes it takes at once.
+template <class Weights>
 class SparseProductStep final : public Step {
  public:
-  SparseProductStep(const SparseProduct& product, const Csr& weights, const SparseVariant& variant, int threads)
+  template <class Make>
+  SparseProductStep(const SparseProduct& product, const Csr& weights, std::int64_t step, int threads, const Make& make)
       : product_(product), nnz_(weights.nnz()) {
-    const std::int64_t step = static_cast<std::int64_t>(variant.vectors) * column_kernels(active_isa()).width;
     const std::int64_t wanted = threads == 1 ? 1 : 4 * threads;
     const std::int64_t token_blocks = (product.tokens + step - 1) / step;
     const std::int64_t token_slices = std::min(wanted, token_blocks);
@@ -41,10 +45,8 @@ class SparseProductStep final : public Step {
                                                                  std::max<std::int64_t>(1, product.features / 32));
     feature_slice_ = ((product.features + feature_slices - 1) / feature_slices + 15) / 16 * 16;
     for (std::int64_t row = 0; row < product.features; row += feature_slice_) {
-      slices_.emplace_back(
-          weights.slice_rows(static_cast<std::size_t>(row),
-                             static_cast<std::size_t>(std::min(row + feature_slice_, product.features))),
-          variant);
+      slices_.push_back(make(weights.slice_rows(
+          static_cast<std::size_t>(row), static_cast<std::size_t>(std::min(row + feature_slice_, product.features)))));
     }
     pitch_ = (product.tokens + 15) / 16 * 16;
     if (pitch_ % 256 == 0) pitch_ += 16;  // keep rows of the operand out of the same cache sets
@@ -55,7 +57,7 @@ class SparseProductStep final : public Step {
   }
   std::size_t weight_bytes() const override {
     std::size_t bytes = 0;
-    for (const SparseColumns& slice : slices_) bytes += slice.bytes();
+    for (const Weights& slice : slices_) bytes += slice.bytes();
     return bytes;
   }
   bool skips_zeros() const override { return true; }
@@ -106,7 +108,7 @@ class SparseProductStep final : public Step {
  private:
   SparseProduct product_;
   std::size_t nnz_;
-  std::vector<SparseColumns> slices_;  ///< by features
+  std::vector<Weights> slices_;  ///< by features
   std::int64_t feature_slice_ = 0;
   std::int64_t token_slice_ = 0;
   std::int64_t token_slices_ = 0;
@@ -135,11 +137,31 @@ std::unique_ptr<Step> build_sparse(const NodeView& view, const Environment& envi
   describe_sparse_product(view, product);
   const auto variants = sparse_variants(view, product);
   const auto named = std::ranges::find(variants, environment.variant, variant_name);
-  return std::make_unique<SparseProductStep>(product, feature_rows(view, product),
-                                             named == variants.end() ? variants.front() : *named, environment.threads);
+  const SparseVariant variant = named == variants.end() ? variants.front() : *named;
+  return std::make_unique<SparseProductStep<SparseColumns>>(
+      product, feature_rows(view, product), std::int64_t{variant.vectors} * column_kernels(active_isa()).width,
+      environment.threads, [&](const Csr& slice) { return SparseColumns(slice, variant); });
 }
 
-Estimate estimate_sparse_product(const NodeView& view, const Environment& environment) {
+Verdict check_blocks(const NodeView& view, const Environment& environment) {
+  const Verdict general = check_sparse(view, environment);
+  if (!general.accepted()) return Verdict::pass_over();
+  SparseProduct product;
+  describe_sparse_product(view, product);
+  if (!neighbours_share_zeros(*view.weight(1), product.transposed)) return Verdict::pass_over();
+  return zeros_in_blocks(feature_rows(view, product)) ? Verdict::accept() : Verdict::pass_over();
+}
+
+std::unique_ptr<Step> build_blocks(const NodeView& view, const Environment& environment) {
+  SparseProduct product;
+  describe_sparse_product(view, product);
+  const SparseBlockKernels& kernels = sparse_block_kernels(active_isa());
+  return std::make_unique<SparseProductStep<SparseBlocks>>(
+      product, feature_rows(view, product), std::int64_t{kernels.vectors} * kernels.width, environment.threads,
+      [](const Csr& slice) { return SparseBlocks(slice); });
+}
+
+Estimate estimate_with(const NodeView& view, const Environment& environment, double efficiency) {
   SparseProduct product;
   describe_sparse_product(view, product);
   const auto weights = static_cast<double>(product.k) * static_cast<double>(product.features);
@@ -148,8 +170,15 @@ Estimate estimate_sparse_product(const NodeView& view, const Environment& enviro
   work.flops = 2 * weights * tokens;
   work.bytes = 4 * 3 * tokens * static_cast<double>(product.k + product.features);  // transposed on the way
   work.sparse_bytes = 6 * weights;
-  work.efficiency = kSparseEfficiency;
+  work.efficiency = efficiency;
   return estimate_sparse(work, environment);
+}
+
+Estimate estimate_sparse_product(const NodeView& view, const Environment& environment) {
+  return estimate_with(view, environment, kSparseEfficiency);
+}
+Estimate estimate_blocks(const NodeView& view, const Environment& environment) {
+  return estimate_with(view, environment, kSparseBlockEfficiency);
 }
 
 }  // namespace
@@ -160,6 +189,10 @@ void register_sparse_matmul_kernels(KernelTable& table) {
   table.add("MatMul", sparse);
   table.add("Gemm", sparse);
   table.add("FusedMatMul", sparse, kInternalDomain);
+  const KernelEntry blocks{"cpu.matmul.block_column.f32", check_blocks, build_blocks, -1, true, estimate_blocks};
+  table.add("MatMul", blocks);
+  table.add("Gemm", blocks);
+  table.add("FusedMatMul", blocks, kInternalDomain);
   register_sparse_rows_product_kernels(table);
   register_sparse_left_product_kernels(table);
   register_sparse_left_kernels(table);

@@ -15,6 +15,9 @@ inline constexpr double kSparseEfficiency = 0.30;
 /// 50%, and 0.87 times as long on sparse kernels at 60%.
 inline constexpr double kSparseConvolutionEfficiency = 0.42;
 
+/// The same of products whose zeros come in groups of four rows: an activation is loaded once for four of them.
+inline constexpr double kSparseBlockEfficiency = 0.55;
+
 /// The same of kernels for single vectors: a gather for every vector of entries.
 inline constexpr double kSparseRowsEfficiency = 0.06;
 

@@ -184,6 +184,41 @@ TEST(EveryKernel, unusual_weights_are_entries_like_any_other) {
   }
 }
 
+TEST(EveryKernel, weights_pruned_in_groups_of_four_rows_run_on_kernels_for_them) {
+  std::mt19937 random = seeded_random();
+  const auto device = make_cpu_device(discover_machine());
+  for (int round = 0; round < 12; ++round) {
+    const std::int64_t rows = pick(random, {8, 70, 130}), k = pick(random, {40, 300}),
+                       lanes = pick(random, {12, 33, 128});
+    const bool transposed = round % 2 == 0, left = round % 3 == 0;
+    Tensor w = weights_of(random, transposed ? Shape{k, rows} : Shape{rows, k}, 0);
+    for (std::int64_t group = 0; group < rows; group += 4) {
+      for (std::int64_t column = 0; column < k; ++column) {
+        if (random() % 5 == 0) continue;
+        for (std::int64_t row = group; row < std::min(rows, group + 4); ++row) {
+          w.data<float>()[static_cast<std::size_t>(transposed ? column * rows + row : row * k + column)] = 0;
+        }
+      }
+    }
+    GraphSketch s;
+    ValueId y = kNoValue;
+    if (left) {
+      GraphSketch::Attributes attributes{{"activation", std::string("Gelu")}};
+      if (transposed) attributes["transA"] = std::int64_t{1};
+      y = s.op("FusedMatMul",
+               {s.constant(w), s.input("x", {1, k, lanes}), s.constant(weights_of(random, {rows, 1}, 0)),
+                s.input("r", {1, rows, lanes})},
+               attributes, kInternalDomain);
+    } else {
+      y = s.op("Gemm", {s.input("x", {lanes, k}), weight(s, random, w), s.constant(weights_of(random, {rows}, 0))},
+               {{"transB", std::int64_t{transposed ? 0 : 1}}});
+    }
+    const auto ran = check_every_kernel(resolved(s.build(y)), *device, random());
+    EXPECT_TRUE(ran.contains(left ? "cpu.matmul.block_lanes.f32" : "cpu.matmul.block_column.f32"))
+        << rows << "x" << k << " times " << lanes;
+  }
+}
+
 TEST(EveryKernel, empty_rows_and_columns_give_the_bias) {
   std::mt19937 random = seeded_random();
   const auto device = make_cpu_device(discover_machine());

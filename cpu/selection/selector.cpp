@@ -24,6 +24,9 @@ constexpr double kBeyondHope = 4;
 /// Further variants of a kernel whose fastest so far takes this many times as long as the best are not timed.
 constexpr double kFarBehind = 1.6;
 constexpr std::size_t kMostVariants = 8;  // of one kernel
+/// A variant replaces one that was expected to be faster when it takes at most this share of its time: trials of the
+/// same step differ by a few per cent.
+constexpr double kClearlyFaster = 0.97;
 
 Verdict ask(const KernelEntry& entry, const NodeView& view, const Environment& environment) {
   if (!entry.takes_sparse) {
@@ -143,7 +146,8 @@ bool KernelSelector::time(std::vector<Contender>& contenders, const NodeView& vi
     known->second = std::min(known->second, seconds);
     contender.seconds = seconds;
     contender.timed = true;
-    if (seconds >= best) continue;
+    const bool variant_of_best = winner < contenders.size() && contenders[winner].entry == contender.entry;
+    if (seconds >= (variant_of_best ? kClearlyFaster : 1.0) * best) continue;
     if (winner < contenders.size()) contenders[winner].step.reset();
     best = seconds;
     winner = i;
@@ -151,7 +155,9 @@ bool KernelSelector::time(std::vector<Contender>& contenders, const NodeView& vi
   }
   spent_s_ += seconds_since(start);
   if (winner == contenders.size()) return false;
-  std::ranges::stable_sort(contenders, [](const Contender& a, const Contender& b) {
+  std::rotate(contenders.begin(), contenders.begin() + static_cast<std::ptrdiff_t>(winner),
+              contenders.begin() + static_cast<std::ptrdiff_t>(winner) + 1);
+  std::stable_sort(contenders.begin() + 1, contenders.end(), [](const Contender& a, const Contender& b) {
     return a.timed != b.timed ? a.timed : a.seconds < b.seconds;
   });
   return true;

@@ -35,6 +35,7 @@ SparseColumns::SparseColumns(const Csr& weights, SparseVariant variant, Isa isa,
     add_tile(weights, k_begin, std::min(k_, k_begin + variant.k_tile), tile == kept.front() || tile == kept.back(),
              next);
   }
+  if (steps_.capacity() > steps_.size() + steps_.size() / 32) steps_.shrink_to_fit();  // grown beyond the guess
   if (nnz_ == 0) tiles_.front().k_end = tiles_.front().k_begin;  // nothing to collect
 }
 
