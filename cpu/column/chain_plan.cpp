@@ -14,6 +14,7 @@ constexpr double kTaskSeconds = 4e-6;  // of handing out and finishing a task
 constexpr double kCacheShare = 0.9;    // of the private cache that a strip may fill
 constexpr double kUnequalTasks = 0.2;  // of a task's time that threads lose to tasks of unequal length
 constexpr double kComputedAgain = 2;   // times that what is computed twice costs: operands are read twice as well
+constexpr double kRestart = 4;         // positions of a channel that a band reads in vain, until the hardware follows
 constexpr int kNarrowestBand = 6;      // positions: fewer leave kernels too little to share a weight among
 
 const ChainNode& node_of(const Chain& chain, int node) { return chain.nodes[static_cast<std::size_t>(node)]; }
@@ -95,6 +96,7 @@ double segment_seconds(const Chain& chain, const Segment& segment, const ChainCo
   outside.erase(std::unique(outside.begin(), outside.end()), outside.end());
   // shares of rows: what a band computes of each node's result and reads of each value from outside
   std::vector<double> widest(count, 0), read_share(outside.size(), 0), widest_read(outside.size(), 0);
+  const double restart = segment.bands == 1 ? 0 : kRestart;
   for (int band = 0; band < segment.bands; ++band) {
     const std::vector<RowRange> columns = band_columns(chain, segment, band);
     for (std::size_t i = 0; i < count; ++i) {
@@ -104,7 +106,7 @@ double segment_seconds(const Chain& chain, const Segment& segment, const ChainCo
       widest[i] = std::max(widest[i], part);
     }
     for (std::size_t v = 0; v < outside.size(); ++v) {
-      const double part = static_cast<double>(columns_read(chain, segment, columns, outside[v]).count()) /
+      const double part = (columns_read(chain, segment, columns, outside[v]).count() + restart) /
                           chain.values[static_cast<std::size_t>(outside[v])].shape.width;
       read_share[v] += part;
       widest_read[v] = std::max(widest_read[v], part);
