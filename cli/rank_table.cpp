@@ -16,6 +16,7 @@ namespace sparse_run::cli {
 std::vector<RankReport> gather_rank_reports(Cluster& cluster, const RankReport& own) {
   static_assert(std::is_trivially_copyable_v<RankReport>);  // ranks are of one build
   WireWriter mine;
+  mine.put(sizeof own);
   mine.put_bytes(std::as_bytes(std::span(&own, 1)));
   std::vector<RankReport> reports;
   for (auto& bytes : cluster.gather(mine.take())) {

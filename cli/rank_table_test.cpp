@@ -4,10 +4,30 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "comm/loopback.hpp"
+#include "comm/progress.hpp"
+
 namespace sparse_run::cli {
 namespace {
 
 using testing::ContainsRegex;
+
+TEST(RankTable, reports_are_gathered_as_they_were) {
+  comm::LoopbackHub hub(1);
+  comm::Progress transport(hub.link(0), {});
+  Cluster cluster(transport);
+  RankReport own;
+  own.requests = 12;
+  own.busy_s = 1.5;
+  own.hidden_s = 0.25;
+  own.received_bytes = 77;
+  const auto all = gather_rank_reports(cluster, own);
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].requests, 12);
+  EXPECT_EQ(all[0].busy_s, 1.5);
+  EXPECT_EQ(all[0].hidden_s, 0.25);
+  EXPECT_EQ(all[0].received_bytes, 77u);
+}
 
 TEST(RankTable, shares_are_of_each_rank_and_of_all) {
   RankReport first;

@@ -7,5 +7,5 @@ here=$(dirname "$(realpath "$0")")
 for model in "$@"; do
   echo "$(basename "$model"), link of ${RATE:-1gbit} with ${DELAY:-1ms} delay"
   RATE=${RATE:-1gbit} DELAY=${DELAY:-1ms} timeout -k 5 120 "$here/../../examples/cluster/two_hosts.sh" "$model" \
-    --parallel pipeline --threads 1 --benchmark --duration "${SECONDS_EACH:-10}" 2>&1 | grep -E "^(benchmark|throughput|rank| +[0-9]| +all)"
+    --parallel pipeline --threads 1 --benchmark --duration "${SECONDS_EACH:-10}" 2>&1 | grep -E "^ *(benchmark|throughput|rank|all|[0-9]) "
 done

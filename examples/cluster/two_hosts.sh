@@ -39,6 +39,6 @@ AGENT
 chmod +x "$agent"
 
 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 \
-  ip netns exec "$one" mpirun -n 2 --host 10.77.0.1:1,10.77.0.2:1 --mca plm_rsh_agent "$agent" \
+  ip netns exec "$one" mpirun -n 2 --host 10.77.0.1:1,10.77.0.2:1 --bind-to none --mca plm_rsh_agent "$agent" \
   --mca btl self,tcp --mca btl_tcp_if_include 10.77.0.0/24 --mca oob_tcp_if_include 10.77.0.0/24 --mca pml ob1 \
   "$program" ${DELAY:+--inject "delay=$DELAY"} "$@" "$model"
