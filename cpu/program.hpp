@@ -28,7 +28,7 @@ class Program final : public Executable {
 
   void run(std::span<const Value> inputs, std::span<Value> outputs, RunState& state) const override;
   std::vector<LayerReport> layers() const override;
-  std::size_t workspace_bytes() const override { return arena_bytes_; }
+  std::size_t workspace_bytes() const override { return arena_bytes_ + grouped_bytes_; }
   std::size_t weight_bytes() const override;
 
  private:
@@ -76,6 +76,7 @@ class Program final : public Executable {
   std::vector<int> input_slots_;   ///< parallel to the partition's inputs
   std::vector<int> output_slots_;  ///< parallel to the partition's outputs
   std::size_t arena_bytes_ = 0;
+  std::size_t grouped_bytes_ = 0;  ///< of lists of edges, kept by the device
   std::shared_ptr<WorkspacePool> workspaces_;  // shared by the programs of a device
   mutable std::mutex frames_mutex_;
   mutable std::vector<std::unique_ptr<Frame>> frames_;  ///< idle working memory of finished executions

@@ -1,6 +1,7 @@
 // Compiling a partition: choosing kernels, sharing memory between values, planning the arena.
 #include <algorithm>
 
+#include "cpu/graph_kernels/grouped_bytes.hpp"
 #include "cpu/kernels/column_region.hpp"
 #include "cpu/parallel.hpp"
 #include "cpu/program.hpp"
@@ -430,6 +431,7 @@ class Program::Builder {
     const MemoryPlan memory = plan_memory(requests);
     for (std::size_t i = 0; i < offsets.size(); ++i) *offsets[i] = memory.offsets[i];
     program_.arena_bytes_ = memory.arena_bytes;
+    program_.grouped_bytes_ = grouped_bytes(partition_);
   }
 
   Program& program_;
