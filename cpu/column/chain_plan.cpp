@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kLongest = 32;           // nodes of a segment
 constexpr double kTaskSeconds = 4e-6;  // of handing out and finishing a task
-constexpr double kCacheShare = 0.9;    // of the private cache that a strip may fill
+constexpr double kCacheShare = 1.1;    // of the private cache that a strip may fill: not all rows are read at once
 constexpr double kUnequalTasks = 0.2;  // of a task's time that threads lose to tasks of unequal length
 constexpr double kComputedAgain = 2;   // times that what is computed twice costs: operands are read twice as well
 constexpr double kRestart = 4;         // positions of a channel that a band reads in vain, until the hardware follows
