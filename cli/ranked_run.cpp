@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/clock.hpp"
 #include "cli/form_choice.hpp"
@@ -132,7 +133,7 @@ class RankedRun {
   FormChoice best_form() {
     const bool one_request = !job_.is_job && !options().benchmark;
     const bool simulates = !one_request && options().plan.empty();
-    const LinkRates link = simulates ? probe_link(ranks().cluster()) : LinkRates{};
+    if (simulates) link_ = probe_link(ranks().cluster());
     WireWriter message;
     FormChoice best;
     phase("plan", [&] {
@@ -147,7 +148,7 @@ class RankedRun {
         if (ranks_on_this_host() == ranks().size() && pays_to_split()) best.form = Parallel::rows;
       } else {
         const std::int64_t requests = job_.is_job ? (job_.rows + job_.micro_batch - 1) / job_.micro_batch : INT64_MAX;
-        best = choose_form(*context_.placement, resolved(), ranks().size(), link, requests,
+        best = choose_form(*context_.placement, resolved(), ranks().size(), *link_, requests,
                            options().verbosity > 0 ? context_.notice : nullptr);
       }
       message.put(best.form);
@@ -431,8 +432,21 @@ class RankedRun {
     return true;
   }
 
+  /// What each node takes on this rank's CPU, as the planner predicts it.
+  std::vector<double> node_seconds(const Graph& graph) const {
+    const PlacementProblem problem = context_.placement->problem(graph);
+    const auto cpu = std::find_if(problem.devices.begin(), problem.devices.end(),
+                                  [](const auto& device) { return device.spec.kind == DeviceKind::cpu; });
+    require(cpu != problem.devices.end(), "a host without a CPU");
+    std::vector<double> seconds;
+    for (NodeId id = 0; id < graph.nodes().size(); ++id)
+      seconds.push_back(problem.time(static_cast<int>(id), static_cast<int>(cpu - problem.devices.begin())));
+    return seconds;
+  }
+
   /// Rank 0 plans; everybody gets the plans, and has the same graphs that they are for.
   void share_plans(std::vector<PipelineSignature>& signatures, int stages) {
+    if (options().plan.empty() && !link_) link_ = probe_link(ranks().cluster());
     phase("plan", [&] {
       if (!leads()) return;
       for (PipelineSignature& signature : signatures) {
@@ -441,7 +455,9 @@ class RankedRun {
           continue;
         }
         StageCosts costs;
-        costs.node_s = estimate_node_seconds(*signature.graph);
+        costs.link_bytes_per_s = link_->bytes_per_s;
+        costs.link_latency_s = link_->latency_s;
+        costs.node_s = node_seconds(*signature.graph);
         signature.plan = plan_stages(*signature.graph, stages, costs, "cpu", context_.report.model_hash);
       }
     });
@@ -601,6 +617,7 @@ class RankedRun {
   const std::vector<std::unique_ptr<ResultSink>>* sinks_ = nullptr;  // on rank 0
   std::optional<PartStore> store_;
   FormChoice choice_;
+  std::optional<LinkRates> link_;  // as measured, where it was; rank 0's counts
   std::unique_ptr<RankForm> form_;
   RankReport rank_report_;
   bool led_ = false;  // a stream of this phase was begun

@@ -34,7 +34,7 @@ struct RankedContext {
   std::function<std::unique_ptr<Session>(std::shared_ptr<const Graph>)> make_session;
   /// The same where a plan says which device each node has.
   std::function<std::unique_ptr<Session>(std::shared_ptr<const Graph>, const NamedPlacement&)> make_placed_session;
-  const PlacementPlanner* placement = nullptr;
+  PlacementPlanner* placement = nullptr;
   Evaluator* evaluator = nullptr;
   PassOptions passes;
   KernelChoices& kernels;  ///< that this run's planner takes over
