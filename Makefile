@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 PYTHON := .venv/bin/python
 SPARSE_RUN := build/release/bin/sparse-run
 
-.PHONY: help setup build demo test test-unit test-python test-sanitizers test-threads bench format tidy clean
+.PHONY: help setup build demo test test-unit test-python test-sanitizers test-threads bench gpu-bundle gpu-check format tidy clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -49,6 +49,13 @@ test-threads: ## tests of the runtime under the thread sanitizer (not part of ma
 bench: build ## compare with the engines people use otherwise; writes build/bench
 	@bench/install_peers.sh
 	@bench/run.sh $(SPARSE_RUN)
+
+gpu-bundle: ## what gpu-check needs, in one archive to copy to a machine with a GPU (needs the CUDA Toolkit)
+	@scripts/setup.sh test
+	@scripts/gpu_bundle.sh
+
+gpu-check: gpu-bundle ## test and measure the CUDA device on this machine's GPU; writes build/gpu-check
+	@scripts/gpu_check.sh --out build/gpu-check
 
 format: ## format all sources
 	@git ls-files '*.cpp' '*.hpp' | xargs clang-format -i

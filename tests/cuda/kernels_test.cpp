@@ -13,6 +13,8 @@ using Ints = std::vector<std::int64_t>;
 
 constexpr std::uint64_t kSeed = 20261124;
 constexpr double kTolerance = 2e-5;
+/// A GPU's libraries sum in another order, and its functions of one number are less exact.
+constexpr double kToleranceOnGpu = 1e-4;
 
 class Kernels : public testing::Test {
  protected:
@@ -37,9 +39,10 @@ class Kernels : public testing::Test {
     const auto expected = trial.expected();
     ASSERT_EQ(outcome.results.size(), expected.size());
     for (std::size_t i = 0; i < expected.size(); ++i) {
-      EXPECT_LE(divergence(outcome.results[i], expected[i].tensor), tolerance) << outcome.kernel << " result " << i;
+      EXPECT_LE(divergence(outcome.results[i], expected[i].tensor), tested_gpu() ? kToleranceOnGpu : tolerance)
+          << outcome.kernel << " result " << i;
     }
-    if (kernel.empty()) return;
+    if (kernel.empty() || tested_gpu()) return;  // which engines there are is the library's affair
     EXPECT_EQ(outcome.kernel, kernel) << outcome.refusals;
   }
 
@@ -285,6 +288,7 @@ TEST_F(Kernels, fused_convolutions_apply_what_follows) {
     const bool fuses = name != "HardSwish" && name != "Silu" && name != "LeakyRelu";
     expect_same(trial, fuses ? "gpu.conv.cudnn_fused.f32" : "gpu.conv.cudnn.f32");
     expect_same_on(*bare_, trial, "gpu.conv.plain.f32");
+    if (tested_gpu()) continue;
     host_cuda::set_dnn_mood(host_cuda::DnnMood::only_plain_convolutions);
     const auto plain = host_device();
     expect_same_on(*plain, trial, name.empty() ? "gpu.conv.cudnn.f32" : "gpu.conv.cudnn.f32");
@@ -354,7 +358,7 @@ TEST_F(Kernels, sparse_weights_go_to_sparse_kernels) {
     if (!fused.refusal(*device_).empty()) FAIL() << fused.refusal(*device_);
     const auto outcome = fused.run(*device_);
     EXPECT_LE(divergence(outcome.results[0], fused.expected()[0].tensor), kTolerance) << outcome.kernel;
-    if (inner * columns > 500) {
+    if (inner * columns > 500 && !tested_gpu()) {
       EXPECT_EQ(outcome.kernel, rows <= 64 ? "gpu.spmm.bitmap.f32" : "gpu.spmm.cusparse.f32") << outcome.refusals;
     }
   }

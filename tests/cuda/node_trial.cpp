@@ -2,6 +2,7 @@
 #include "tests/cuda/node_trial.hpp"
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 
@@ -126,7 +127,18 @@ NodeTrial::Outcome run_graph(Device& device, const std::shared_ptr<const Graph>&
   return outcome;
 }
 
+std::optional<int> tested_gpu() {
+  const char* index = std::getenv("SPARSE_RUN_TEST_GPU");
+  if (index == nullptr) return std::nullopt;
+  return std::atoi(index);
+}
+
 std::shared_ptr<Device> host_device(const GpuOptions& options, bool bare) {
+  if (const auto index = tested_gpu()) {
+    Libraries libraries = load_libraries();
+    if (bare) libraries.blas.table.reset(), libraries.dnn.table.reset(), libraries.sparse.table.reset();
+    return open_cuda_device(libraries, *index, options);
+  }
   return open_cuda_device(bare ? host_cuda::bare_libraries() : host_cuda::host_libraries(), host_cuda::add_host_gpu(),
                           options);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -49,7 +50,10 @@ class NodeTrial {
 NodeTrial::Outcome run_graph(Device& device, const std::shared_ptr<const Graph>& graph,
                              const std::vector<Tensor>& inputs, const std::string& kernel = "");
 
-/// A CUDA device over the host's libraries, or over the driver alone.
+/// The GPU that tests are told to run on, by the environment variable SPARSE_RUN_TEST_GPU; nullopt: on the host.
+std::optional<int> tested_gpu();
+
+/// A CUDA device over the host's libraries, or over the driver alone; on the GPU that is tested where there is one.
 std::shared_ptr<Device> host_device(const GpuOptions& options = {.generated = false}, bool bare = false);
 
 /// f32 in [-1, 1); `zeros`: the share of them that is 0.

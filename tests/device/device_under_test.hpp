@@ -3,10 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "gpu/cuda/device.hpp"
 #include "gpu/emulated/faults.hpp"
@@ -61,10 +63,24 @@ inline auto devices_with_faults() {
                          cuda_under_test("cuda_graphs", true, true));
 }
 
+/// A real GPU, when the environment variable SPARSE_RUN_TEST_GPU gives its number.
+inline void add_tested_gpu(std::vector<DeviceUnderTest>& devices) {
+  const char* index = std::getenv("SPARSE_RUN_TEST_GPU");
+  if (index == nullptr) return;
+  devices.push_back({"hardware", [gpu = std::atoi(index)](std::size_t memory_bytes) {
+                       gpu::cuda::GpuOptions options;
+                       options.memory_bytes = memory_bytes;
+                       const TrialDevices trial(0);
+                       return OpenDevice{trial.cpu, gpu::cuda::open_cuda_device(gpu, options)};
+                     }});
+}
+
 inline auto devices_under_test() {
-  return testing::Values(emulated_gpu_under_test(), cuda_under_test("cuda", true, false),
-                         cuda_under_test("cuda_graphs", true, true),
-                         cuda_under_test("cuda_without_pools", false, false));
+  std::vector<DeviceUnderTest> devices{emulated_gpu_under_test(), cuda_under_test("cuda", true, false),
+                                       cuda_under_test("cuda_graphs", true, true),
+                                       cuda_under_test("cuda_without_pools", false, false)};
+  add_tested_gpu(devices);
+  return testing::ValuesIn(devices);
 }
 
 }  // namespace sparse_run

@@ -1,4 +1,5 @@
 // The driver's functions on the host.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -280,7 +281,7 @@ int launch(void* function, unsigned grid_x, unsigned grid_y, unsigned grid_z, un
     if (kernel.grid != nullptr) return kernel.grid(copied->data(), grid_x, block_x);
     std::vector<std::uint64_t> shared((shared_bytes + 7) / 8);
     for (unsigned index = 0; index < grid_x; ++index) {
-      std::memset(shared.data(), 0xff, shared.size() * sizeof(shared[0]));
+      std::fill(shared.begin(), shared.end(), ~std::uint64_t{0});  // not-a-number
       kernel.block(copied->data(), {static_cast<gpu::cuda::Index>(index), static_cast<gpu::cuda::Index>(grid_x),
                                     block_x, shared.data()});
     }
