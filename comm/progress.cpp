@@ -12,6 +12,15 @@ namespace {
 
 constexpr std::chrono::milliseconds kLookAtOpening(200);
 
+/// What keeps peers from coming; nothing, when looking fails.
+std::string look_around(const ProgressOptions& options) noexcept {
+  try {
+    return options.obstacle ? options.obstacle() : std::string();
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
 }  // namespace
 
 Progress::Progress(std::unique_ptr<Link> link, const ProgressOptions& options)
@@ -24,11 +33,12 @@ Progress::Progress(std::unique_ptr<Link> link, const ProgressOptions& options)
   const auto start = Clock::now();
   auto unhindered = start;
   while (opened.wait_for(kLookAtOpening) != std::future_status::ready) {
-    if (!options.obstacle || options.obstacle().empty()) unhindered = Clock::now();
-    if (seconds_since(start) < opening_s && seconds_since(unhindered) < deadline_s_) continue;
+    const std::string obstacle = look_around(options);
+    if (obstacle.empty()) unhindered = Clock::now();
+    const bool over = seconds_since(start) >= opening_s;
+    if (!over && seconds_since(unhindered) < deadline_s_) continue;
     thread_.detach();
-    if (seconds_since(start) < opening_s)
-      throw_error(ErrorKind::comm, "the ranks do not find each other: {}", options.obstacle());
+    if (!over) throw_error(ErrorKind::comm, "the ranks do not find each other: {}", obstacle);
     throw_error(ErrorKind::comm,
                 "the ranks did not find each other within {} s: at least one did not start or is stopped", opening_s);
   }

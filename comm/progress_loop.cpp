@@ -473,11 +473,8 @@ bool Progress::help(const std::function<bool()>& done) {
   std::int64_t last_event_ns = now_ns();
   do {
     if (shared_->loop == nullptr || shared_->failed) break;
-    if (shared_->loop->round()) {
-      last_event_ns = now_ns();
-    } else {
-      ::sched_yield();
-    }
+    // No yielding in between: on a machine with other work that gives the core away for milliseconds.
+    if (shared_->loop->round()) last_event_ns = now_ns();
   } while (!done() && now_ns() - last_event_ns < patience);
   return done();
 }

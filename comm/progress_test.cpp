@@ -197,6 +197,55 @@ TEST(Progress, what_comes_while_this_process_computes_is_found_all_the_same) {
   EXPECT_EQ(left.wait().outcome, Outcome::done);
 }
 
+/// A link that does not open before its time.
+class SlowLink final : public Link {
+ public:
+  explicit SlowLink(std::shared_ptr<std::atomic<bool>> end) : end_(std::move(end)) {}
+  void open() override {
+    while (!*end_) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    throw Error(ErrorKind::comm, "nobody came");
+  }
+  int rank() const noexcept override { return 0; }
+  int size() const noexcept override { return 2; }
+  void send(std::uint64_t, Address, std::span<const std::byte>) override {}
+  void receive(std::uint64_t, Address, std::span<std::byte>) override {}
+  void cancel(std::uint64_t) override {}
+  void send_bytes(int, std::vector<std::byte>) override {}
+  void poll(LinkEvents&) override {}
+  bool flushed() const override { return true; }
+  bool moving() const override { return false; }
+  void close() override {}
+
+ private:
+  std::shared_ptr<std::atomic<bool>> end_;  // shared with the test, which the thread may outlive
+};
+
+TEST(Progress, an_obstacle_that_lasts_ends_the_opening_and_is_named) {
+  const auto end = std::make_shared<std::atomic<bool>>(false);
+  ProgressOptions options;
+  options.deadline_s = 0.5;
+  options.opening_s = 600;
+  options.obstacle = [] { return "rank 1 is stopped"; };
+  try {
+    Progress transport(std::make_unique<SlowLink>(end), options);
+    ADD_FAILURE() << "it opened";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::comm);
+    EXPECT_THAT(error.what(), HasSubstr("rank 1 is stopped"));
+  }
+  *end = true;
+}
+
+TEST(Progress, looking_for_obstacles_may_fail) {
+  const auto end = std::make_shared<std::atomic<bool>>(false);
+  ProgressOptions options;
+  options.deadline_s = 0.3;
+  options.opening_s = 0.5;
+  options.obstacle = []() -> std::string { throw std::runtime_error("cannot look"); };
+  EXPECT_THROW(Progress(std::make_unique<SlowLink>(end), options), Error);
+  *end = true;
+}
+
 TEST(Progress, a_cancelled_receive_ends_and_later_ones_still_match) {
   Ranks ranks(2);
   std::vector<int> unwanted(1), wanted(1);

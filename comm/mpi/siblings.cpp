@@ -53,7 +53,9 @@ std::string describe(bool missing_too) {
   std::set<int> alive;
   const auto tell = [&](const std::string& what) { text += (text.empty() ? "" : "; ") + what; };
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+  // Processes end while this looks at them: errors end the search, they are not thrown.
+  for (std::filesystem::directory_iterator at("/proc", error), end; !error && at != end; at.increment(error)) {
+    const auto& entry = *at;
     const std::string name = entry.path().filename().string();
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     const auto process = read_process(entry.path());
