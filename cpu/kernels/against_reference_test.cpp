@@ -209,6 +209,19 @@ TEST_F(AgainstReference, transposed_convolutions) {
   }
 }
 
+TEST_F(AgainstReference, depthwise_convolutions_of_planes_large_enough_to_be_shared_by_rows) {
+  for (int round = 0; round < 6; ++round) {
+    const std::int64_t channels = between(5, 21), stride = 1 + round % 2;
+    Case test{"Conv",
+              17,
+              {{"group", channels}, {"strides", Ints{stride, stride}}, {"pads", Ints{1, 1, 1, 1}}},
+              {floats({1, channels, stride * between(40, 50), stride * between(52, 60)}), floats({channels, 1, 3, 3}),
+               floats({channels})},
+              {1, 2}};
+    expect_agreement(test, "cpu.conv.depthwise.f32", 1e-5);
+  }
+}
+
 TEST_F(AgainstReference, quantisation) {
   for (int round = 0; round < 20; ++round) {
     const bool per_axis = round % 2 == 1;

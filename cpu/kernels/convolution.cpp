@@ -38,8 +38,8 @@ class DenseConvStep final : public Step {
                            [](std::size_t sum, const DenseColumns& columns) { return sum + columns.bytes(); });
   }
   double flops() const override {
-    return 2.0 * static_cast<double>(conv_.images * conv_.groups * conv_.out_channels) * static_cast<double>(conv_.k()) *
-           static_cast<double>(conv_.window.lanes());
+    return 2.0 * static_cast<double>(conv_.images * conv_.groups * conv_.out_channels) *
+           static_cast<double>(conv_.k()) * static_cast<double>(conv_.window.lanes());
   }
 
   void run(const StepArguments& arguments) const override {
@@ -55,7 +55,8 @@ class DenseConvStep final : public Step {
       const std::int64_t lane = task / row_count % lane_count * split_.lane_slice;
       const std::int64_t matrix = task / (row_count * lane_count);  // image · groups + group
       const std::int64_t group = matrix % conv_.groups;
-      const ColumnPart part{static_cast<std::size_t>(lane), static_cast<std::size_t>(std::min(lane + split_.lane_slice, lanes)),
+      const ColumnPart part{static_cast<std::size_t>(lane),
+                            static_cast<std::size_t>(std::min(lane + split_.lane_slice, lanes)),
                             static_cast<std::size_t>(row),
                             static_cast<std::size_t>(std::min(row + split_.row_slice, conv_.out_channels))};
       const std::int64_t at = matrix * conv_.out_channels * conv_.out_plane + lane;
@@ -96,10 +97,17 @@ Estimate estimate_dense_convolution(const NodeView& view, const Environment& env
   return estimate_dense(work, environment);
 }
 
-/// One input and one output channel per group: each channel convolves with its own taps. Tasks are ranges of planes.
+/// Channels of one call of the depthwise kernel, where their order matters.
+constexpr std::int64_t kChannelsAtOnce = 8;
+/// Positions of each thread from which bands are worth it: smaller ones break up what the hardware fetches ahead.
+constexpr std::int64_t kPlaneOfThread = 1024;
+
+/// One input and one output channel per group: each channel convolves with its own taps. Tasks are ranges of planes; of
+/// few images, bands of rows of all channels: layers before and after give each thread the same part of the positions,
+/// which then stay in its cache.
 class DepthwiseStep final : public Step {
  public:
-  explicit DepthwiseStep(const Convolution& conv) : conv_(conv), isa_(active_isa()) {}
+  DepthwiseStep(const Convolution& conv, int threads) : conv_(conv), isa_(active_isa()), threads_(threads) {}
 
   double flops() const override {
     return 2.0 * static_cast<double>(conv_.images * conv_.groups) * static_cast<double>(conv_.k()) *
@@ -116,6 +124,33 @@ class DepthwiseStep final : public Step {
     const float* residual = conv_.residual ? arguments.in<float>(3) : nullptr;
     const std::int64_t work = conv_.out_plane * conv_.window.taps();
     const std::int64_t grain = std::max<std::int64_t>(1, 65536 / work);
+    if (conv_.images < threads_ && conv_.out_plane >= kPlaneOfThread * threads_ &&
+        conv_.images * conv_.groups > grain) {
+      parallel_tasks(conv_.images * threads_, [&](std::int64_t task) {
+        const std::int64_t image = task / threads_, band = task % threads_, height = conv_.window.out_height;
+        const std::int64_t in_at = image * conv_.groups * conv_.in_plane;
+        const std::int64_t out_at = image * conv_.groups * conv_.out_plane;
+        const int row_begin = static_cast<int>(band * height / threads_);
+        Epilogue own = epilogue;
+        own.residual = residual == nullptr ? nullptr : residual + out_at;
+        // neighbouring bands go through channels in opposite orders, not to write to both ends of a cache line at once
+        for (std::int64_t done = 0; done < conv_.groups; done += kChannelsAtOnce) {
+          const std::int64_t count = std::min(kChannelsAtOnce, conv_.groups - done);
+          const std::int64_t first = band % 2 == 0 ? done : conv_.groups - done - count;
+          run_depthwise({conv_.window,
+                         x + in_at,
+                         weights,
+                         {y + out_at, conv_.out_plane, 0},
+                         own,
+                         static_cast<std::size_t>(first),
+                         static_cast<std::size_t>(first + count),
+                         row_begin,
+                         static_cast<int>((band + 1) * height / threads_)},
+                        isa_);
+        }
+      });
+      return;
+    }
     parallel_ranges(conv_.images * conv_.groups, grain, [&](std::int64_t begin, std::int64_t end) {
       while (begin < end) {  // one call per image
         const std::int64_t image = begin / conv_.groups;
@@ -124,9 +159,15 @@ class DepthwiseStep final : public Step {
         const std::int64_t out_at = image * conv_.groups * conv_.out_plane;
         Epilogue own = epilogue;
         own.residual = residual == nullptr ? nullptr : residual + out_at;
-        run_depthwise({conv_.window, x + in_at, weights, {y + out_at, conv_.out_plane, 0}, own,
+        run_depthwise({conv_.window,
+                       x + in_at,
+                       weights,
+                       {y + out_at, conv_.out_plane, 0},
+                       own,
                        static_cast<std::size_t>(begin - image * conv_.groups),
-                       static_cast<std::size_t>(last - image * conv_.groups), 0, conv_.window.out_height},
+                       static_cast<std::size_t>(last - image * conv_.groups),
+                       0,
+                       conv_.window.out_height},
                       isa_);
         begin = last;
       }
@@ -136,6 +177,7 @@ class DepthwiseStep final : public Step {
  private:
   Convolution conv_;
   Isa isa_;
+  int threads_;
 };
 
 Verdict check_depthwise(const NodeView& view, const Environment&) {
@@ -146,10 +188,10 @@ Verdict check_depthwise(const NodeView& view, const Environment&) {
   return Verdict::accept();
 }
 
-std::unique_ptr<Step> build_depthwise(const NodeView& view, const Environment&) {
+std::unique_ptr<Step> build_depthwise(const NodeView& view, const Environment& environment) {
   Convolution conv;
   describe_convolution(view, conv);
-  return std::make_unique<DepthwiseStep>(conv);
+  return std::make_unique<DepthwiseStep>(conv, environment.threads);
 }
 
 }  // namespace
