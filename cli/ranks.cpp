@@ -40,6 +40,13 @@ void report(int rank, const std::string& line, const std::string& doing) {
              doing.empty() ? "" : fmt::format(" (was at: {})", doing));
 }
 
+/// The launcher ends the job before the ranks have met, or a person does.
+[[noreturn]] void leave_while_starting(int rank) {
+  const std::string culprits = comm::describe_siblings_in_trouble();
+  report(rank, culprits.empty() ? "interrupted" : culprits, "start");
+  ::_exit(exit_code(culprits.empty() ? ErrorKind::interrupted : ErrorKind::comm));
+}
+
 }  // namespace
 
 /// What the thread that watches for signals may look at.
@@ -63,7 +70,10 @@ Ranks::Ranks(const Options& options) : watched_(std::make_shared<Watched>()) {
       with_context([] { return "--inject"; }, [&] { return comm::parse_faults(options.inject); });
   comm::ProgressOptions progress;
   progress.deadline_s = options.deadline;
-  progress.obstacle = comm::describe_stopped_siblings;
+  progress.obstacle = [rank = launch.rank] {
+    if (interruption_flag()) leave_while_starting(rank);
+    return comm::describe_stopped_siblings();
+  };
   if (launch.on_this_host > ::sysconf(_SC_NPROCESSORS_ONLN)) progress.patience_s = 0;  // others want the core
   try {
     // Alone, the same way of running jobs is for resuming them.
