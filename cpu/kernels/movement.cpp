@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cpu/kernel_table.hpp"
+#include "cpu/kernels/transpose.hpp"
 #include "cpu/parallel.hpp"
 #include "graph/ops/geometry.hpp"
 
@@ -321,6 +322,7 @@ std::unique_ptr<Step> build_split(const NodeView& view, const Environment&) {
 }  // namespace
 
 void register_movement_kernels(KernelTable& table) {
+  register_transpose_kernels(table);
   table.add("Transpose", {"cpu.transpose.tiled", check_movable, build_transpose});
   table.add("Slice", {"cpu.slice.strided", check_slice, build_slice});
   table.add("Expand", {"cpu.expand.strided", check_movable, build_expand});
