@@ -7,9 +7,11 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")  # _mm512_undefined_ps() in the compiler's own header
     set(avx512_warnings -Wno-maybe-uninitialized -Wno-uninitialized)
   endif()
-  set_source_files_properties(${avx2_kernels} PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma;-mbmi2;-O3")
+  # Without -mprfchw, results are fetched ahead only to be read, and their lines asked for once more when they are written:
+  # a BERT-base at 90% zeros took 5% longer on two threads. Processors that lack the instruction pass over it.
+  set_source_files_properties(${avx2_kernels} PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma;-mbmi2;-mprfchw;-O3")
   set_source_files_properties(${avx512_kernels} PROPERTIES
-    COMPILE_OPTIONS "-mavx2;-mfma;-mbmi2;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-O3;${avx512_warnings}")
+    COMPILE_OPTIONS "-mavx2;-mfma;-mbmi2;-mprfchw;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-O3;${avx512_warnings}")
 endif()
 file(GLOB_RECURSE portable_kernels CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/cpu/*_portable.cpp")
 set_source_files_properties(${portable_kernels} PROPERTIES COMPILE_OPTIONS "-O3")
