@@ -31,8 +31,8 @@ struct Pauses {
 };
 constexpr Pauses kIdle{10, 1.2};
 /// A look in the middle of a kernel costs it 50 to 100 µs in a virtual machine: the timer, two switches, cold caches.
-constexpr Pauses kComputing{50, 1.5};
-constexpr double kLongestWhileMovingUs = 500;      // of bytes under way
+constexpr Pauses kComputing{200, 2.0};
+constexpr double kLongestWhileMovingUs = 1000;     // of bytes under way
 constexpr double kLongestWhileExpectingUs = 2000;  // of receives that may begin at any time
 constexpr double kLongestWhileComputingUs = 8000;
 constexpr double kHurriedPauseUs = 20;               // long enough for the system to really let others run
