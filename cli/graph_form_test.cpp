@@ -343,5 +343,13 @@ TEST(GraphForm, damaged_layouts_are_refused_and_never_index_out_of_bounds) {
   EXPECT_GT(refused, 0);
 }
 
+TEST(GraphForm, more_edges_than_ranks_number_are_refused) {
+  GraphSplit split;
+  split.nodes = 3;
+  split.sets.push_back({0, std::int64_t{1} << 31});
+  const std::vector<std::uint32_t> owner(3, 0);
+  EXPECT_THAT(complaint_of([&] { lay_out_graph(split, owner, 2, {}, {}); }, ErrorKind::limit), HasSubstr("2147483648"));
+}
+
 }  // namespace
 }  // namespace sparse_run::cli

@@ -118,5 +118,20 @@ TEST(Fingerprint, depends_on_every_byte_on_length_and_on_the_secret) {
   EXPECT_EQ(fingerprint(bytes, 1), original);
 }
 
+TEST(GroupEdges, more_edges_or_nodes_than_numbers_count_are_refused_before_anything_is_read) {
+  std::int32_t nothing = 0;
+  const auto kind_of = [&](std::int64_t edges, std::int64_t rows) {
+    try {
+      group_edges(Tensor::view(DType::i32, {edges}, &nothing), rows);
+    } catch (const Error& error) {
+      return error.kind();
+    }
+    return ErrorKind::internal;
+  };
+  EXPECT_EQ(kind_of(kMostRows + 1, 4), ErrorKind::limit);
+  EXPECT_EQ(kind_of(std::int64_t{1} << 40, 4), ErrorKind::limit);
+  EXPECT_EQ(kind_of(1, kMostRows + 1), ErrorKind::limit);
+}
+
 }  // namespace
 }  // namespace sparse_run::cpu

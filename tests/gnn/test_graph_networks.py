@@ -167,6 +167,12 @@ def test_edges_of_another_type_are_refused(dtype, tmp_path):
     assert "edge_index" in result.stderr
 
 
+@pytest.mark.parametrize("edges", [2**31 + 1, 5 * 10**9, 2**40, 2**62])
+def test_more_edges_than_memory_holds_are_refused(edges, tmp_path):
+    result = executable.run(sage_model(tmp_path), "--dim", "nodes=10", "--dim", f"edges={edges}", "--memory-limit", "cpu=1GiB")
+    assert result.exit_code == executable.LIMIT, result.describe()
+
+
 def test_counts_of_edges_and_weights_that_differ_are_refused(tmp_path):
     model = saved(graph_models.tag([FEATURES, 4], graph_models.SPELLINGS["script"]), tmp_path)
     x = np.zeros((10, FEATURES), np.float32)
