@@ -143,6 +143,10 @@ void define_place(CLI::App& app, Options& options, Typed& typed) {
          "Seconds that compiling may spend on timing kernels against each other (1). 0: choose by estimate, the same "
          "on every run.")
       ->group(kPlace);
+  single(app, "--plan-timing", options.plan_timing, "S",
+         "Seconds that compiling may spend on running the most promising plans of --policy auto by turns, when several "
+         "devices are in use (1). 0: predictions decide, the same on every run.")
+      ->group(kPlace);
   single(app, "--columns", options.columns, "MODE",
          "How convolutions over many images run: auto (depth-first in columns of rows), layers (the same kernels "
          "layer by layer), off (auto).")
@@ -359,6 +363,7 @@ void understand(Options& options, const Typed& typed) {
   check(options.columns == "auto" || options.columns == "layers" || options.columns == "off",
         "--columns: give auto, layers or off");
   check(options.kernel_timing >= 0 && options.kernel_timing <= 3600, "--kernel-timing: give seconds from 0 to 3600");
+  check(options.plan_timing >= 0 && options.plan_timing <= 3600, "--plan-timing: give seconds from 0 to 3600");
   check(options.rtol >= 0 && options.atol >= 0, "--rtol, --atol: give numbers of at least 0");
   check(options.warmup >= 0 && options.warmup <= 1e6, "--warmup: give seconds from 0 to 1e6");
   check(options.duration > 0 && options.duration <= 1e6, "--duration: give seconds above 0, up to 1e6");

@@ -58,6 +58,7 @@ struct Options {
   std::string inject;  ///< faults of the transport
   bool explain = false;
   bool dry_run = false;
+  double plan_timing = 1;        ///< seconds per compilation for choosing between plans; 0: predictions choose
   double kernel_timing = 1;      ///< seconds per compilation; 0: kernels are chosen by estimate
   std::string columns = "auto";  ///< "auto", "layers", "off"
   std::string cache_dir;         ///< empty: the user's cache folder; "none": nothing is kept

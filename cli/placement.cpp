@@ -97,7 +97,7 @@ std::optional<Calibration> usable_calibration(const Options& options, const std:
 
 std::shared_ptr<PlacementPlanner> make_planner(const Options& options, const Machine& machine, int threads,
                                                const std::string& model_hash, const Notice& notice,
-                                               DeviceRefusal refusal) {
+                                               DeviceRefusal refusal, PlanMeasurer measure) {
   PlannerOptions planner;
   planner.refusal = std::move(refusal);
   planner.topology = topology_in_use(options, machine, threads);
@@ -117,6 +117,7 @@ std::shared_ptr<PlacementPlanner> make_planner(const Options& options, const Mac
   planner.strict = options.strict;
   planner.model_hash = model_hash;
   planner.notice = notice;
+  planner.measure = std::move(measure);
   // Measurements are those of this machine's CPU; a topology file may describe another.
   if (planner.topology.hosts.front().cpu().discovered) {
     const std::string key = calibration_key(machine, threads);

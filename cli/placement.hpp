@@ -32,11 +32,12 @@ std::filesystem::path calibration_path(const Options& options, const std::string
 /// The stored calibration; nullopt when there is none. A damaged one is a notice, and with --strict Error(usage).
 std::optional<Calibration> usable_calibration(const Options& options, const std::string& key, const Notice& notice);
 
-/// `refusal` says what devices cannot run, once they are open. Error(usage) for a policy, pin, plan file, calibration
+/// `refusal` says what devices cannot run, once they are open; `measure` may be empty: then predictions alone decide.
+/// Error(usage) for a policy, pin, plan file, calibration
 /// or topology that is none.
 std::shared_ptr<PlacementPlanner> make_planner(const Options& options, const Machine& machine, int threads,
                                                const std::string& model_hash, const Notice& notice,
-                                               DeviceRefusal refusal = {});
+                                               DeviceRefusal refusal = {}, PlanMeasurer measure = {});
 
 /// The text of --list-devices: what --topology or this machine has.
 std::string list_topology(const Options& options, const Machine& machine);

@@ -21,6 +21,7 @@
 #include "cli/partial_file.hpp"
 #include "cli/placement.hpp"
 #include "cli/plan_report.hpp"
+#include "cli/plan_timing.hpp"
 #include "cli/progress.hpp"
 #include "cli/quantities.hpp"
 #include "cli/rank_trace.hpp"
@@ -199,7 +200,8 @@ class ModelRun {
     const DeviceRefusal refused = [this](const std::string& device, const Graph& graph, const Node& node) {
       return refusal(device, graph, node);
     };
-    placement_ = make_planner(options_, report_.machine, session_options_.threads, hash, notice(), refused);
+    placement_ =
+        make_planner(options_, report_.machine, session_options_.threads, hash, notice(), refused, plan_measurer());
     part_placement_ = placement_;
     if (ranks_ && !options_.plan.empty()) {
       Options parts = options_;
@@ -233,6 +235,17 @@ class ModelRun {
     report_.load_s = seconds_since(start);
     chat(fmt::format("{}: loaded in {:.3f} s, {} nodes after {} passes", options_.model, report_.load_s,
                      session_->graph()->nodes().size(), report_.load_passes.size()));
+  }
+
+  /// Runs plans against each other; empty when predictions are to decide. Used once the devices are open.
+  PlanMeasurer plan_measurer() {
+    if (ranks_ || plans_only() || options_.plan_timing == 0) return {};
+    return [this](const Graph& graph, std::span<const Plan> plans) {
+      const PlannerOptions& planning = placement_->options();
+      const std::string circumstances = calibration_key(report_.machine, session_options_.threads) + '\n' +
+                                        planning.model_hash + '\n' + topology_to_json(planning.topology);
+      return plan_seconds({options_, devices_, evaluator_, session_options_, circumstances}, graph, plans, notice());
+    };
   }
 
   /// Places nodes as the model's file says, when nothing else was asked for.

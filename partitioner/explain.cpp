@@ -47,6 +47,10 @@ class Explanation {
     add("bound       no plan on these devices is below {}; this one is within {:.0f}% of it\n", milliseconds(bound),
         bound > 0 ? 100 * (now.latency_s / bound - 1) : 0.0);
     whole_plans();
+    for (const TriedPlan& tried : plan_.tried) {
+      add("tried       {}: measured {} (predicted {}){}\n", tried.what, milliseconds(tried.measured_s),
+          milliseconds(tried.predicted_s), &tried == plan_.tried.data() ? ", chosen" : "");
+    }
     for (std::size_t p = 0; p < plan_.partitions.size(); ++p) {
       if (p == kMostPartitions) {
         add("… and {} partitions more; --plan-out FILE.html shows all\n", plan_.partitions.size() - p);

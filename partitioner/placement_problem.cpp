@@ -96,9 +96,10 @@ std::vector<CandidateDevice> candidate_devices(const PlacementRequest& request) 
       candidate.spec = *device;
       candidate.rank = rank;
       const auto limit = request.memory_limits.find(device->name);
-      candidate.memory_limit = limit != request.memory_limits.end()
-                                   ? static_cast<std::size_t>(limit->second)
-                                   : static_cast<std::size_t>(kMemoryShare * static_cast<double>(device->memory_bytes));
+      candidate.memory_limit =
+          limit != request.memory_limits.end()
+              ? static_cast<std::size_t>(limit->second)
+              : static_cast<std::size_t>(kMemoryShare * static_cast<double>(device->memory_bytes));
       candidate.dispatch_s = device->dispatch_us * 1e-6;
       devices.push_back(std::move(candidate));
     }

@@ -20,7 +20,7 @@ struct CandidateDevice {
   DeviceSpec spec;
   int rank = 0;
   std::size_t memory_limit = 0;  ///< bytes it may hold
-  double dispatch_s = 0;         ///< for every partition
+  double dispatch_s = 0;          ///< for every partition
 };
 
 /// A value that may have to be copied.

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -317,6 +318,42 @@ TEST(PlanHtml, is_one_page_whose_data_cannot_end_the_script) {
   const auto begin = page.find("application/json\">") + 18;
   const auto json = nlohmann::json::parse(page.substr(begin, page.find("</script>", begin) - begin));
   EXPECT_EQ(json.at("nodes").at(0).at("name"), "<img src=x onerror=alert(1)>");
+}
+
+/// The planner of "auto" for a network on the CPU and a GPU, with a measurement that gives plans these seconds.
+Plan measured_plan(const Graph& graph, const std::function<double(const Plan&)>& seconds) {
+  PlannerOptions options;
+  options.topology = example_topology("this_machine_and_gpu");
+  options.policy = parse_policy("auto");
+  options.measure = [&](const Graph&, std::span<const Plan> plans) {
+    std::vector<double> measured;
+    for (const Plan& plan : plans) measured.push_back(seconds(plan));
+    return measured;
+  };
+  return PlacementPlanner(std::move(options)).plan(graph);
+}
+
+TEST(MeasuredPlans, the_fastest_candidate_is_taken_whatever_was_predicted) {
+  const SampleNetwork network = dense_beside_sparse(kSeed);
+  const Plan all_on_gpu =
+      measured_plan(*network.graph, [](const Plan& plan) { return plan.partitions.size() == 1 ? 1e-3 : 2e-3; });
+  EXPECT_EQ(all_on_gpu.partitions.size(), 1u);
+  ASSERT_GE(all_on_gpu.tried.size(), 2u);
+  EXPECT_EQ(all_on_gpu.tried[0].what, "all on " + all_on_gpu.partitions[0].device);
+  EXPECT_DOUBLE_EQ(all_on_gpu.tried[0].measured_s, 1e-3);
+  const Plan read = plan_from_json(plan_to_json(all_on_gpu, *network.graph), *network.graph);
+  ASSERT_EQ(read.tried.size(), all_on_gpu.tried.size());
+  EXPECT_EQ(read.tried[1].what, all_on_gpu.tried[1].what);
+}
+
+TEST(MeasuredPlans, the_best_prediction_stands_where_measurements_do_not_contradict_it) {
+  const SampleNetwork network = dense_beside_sparse(kSeed);
+  const auto predicted = measured_plan(*network.graph, [](const Plan&) { return std::nan(""); });
+  EXPECT_TRUE(predicted.tried.empty());
+  EXPECT_GT(predicted.partitions.size(), 1u);
+  double step = 1;
+  const auto close = measured_plan(*network.graph, [&](const Plan&) { return step -= 0.001; });
+  EXPECT_EQ(close.partitions.size(), predicted.partitions.size());
 }
 
 }  // namespace

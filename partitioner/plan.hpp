@@ -40,6 +40,13 @@ struct PlannedMemory {
   std::size_t limit_bytes = 0;       ///< 0: not known
 };
 
+/// A plan that was run to choose between it and others.
+struct TriedPlan {
+  std::string what = {};   ///< "all on cpu", "3 partitions on cpu, gpu:0"
+  double predicted_s = 0;  ///< latency of one request
+  double measured_s = 0;   ///< its median
+};
+
 struct Plan {
   static constexpr int kSchemaVersion = 1;
   std::string policy;
@@ -54,6 +61,7 @@ struct Plan {
   double bottleneck_s = 0;            ///< time per request in a long stream, the busiest device's or link's; 0 likewise
   double lower_bound_s = 0;           ///< no plan for these devices has a smaller latency; 0: not known
   std::vector<PlannedMemory> memory;
+  std::vector<TriedPlan> tried;  ///< this plan first, then what it was measured against; empty: predictions decided
 };
 
 /// Derives the edges from partitions and graph. Predictions of edges that are there already are kept.

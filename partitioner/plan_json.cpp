@@ -123,6 +123,11 @@ std::string plan_to_json(const Plan& plan, const Graph& graph) {
                               {"activation_bytes", memory.activation_bytes},
                               {"limit_bytes", memory.limit_bytes}});
   }
+  for (const TriedPlan& tried : plan.tried) {
+    json["tried"].push_back({{"what", tried.what},
+                             {"predicted_ms", tried.predicted_s * kMilliseconds},
+                             {"measured_ms", tried.measured_s * kMilliseconds}});
+  }
   json["partitions"] = OrderedJson::array();
   for (const PlannedPartition& partition : plan.partitions)
     json["partitions"].push_back(partition_json(partition, graph));
@@ -157,6 +162,10 @@ Plan plan_from_json(const std::string& text, const Graph& graph) {
                            static_cast<std::size_t>(entry.integer_or("weight_bytes", 0, 0, kMostBytes)),
                            static_cast<std::size_t>(entry.integer_or("activation_bytes", 0, 0, kMostBytes)),
                            static_cast<std::size_t>(entry.integer_or("limit_bytes", 0, 0, kMostBytes))});
+  }
+  for (const JsonFields& entry : fields.objects("tried")) {
+    plan.tried.push_back({entry.text("what"), entry.number("predicted_ms", 0, 1e12) / kMilliseconds,
+                          entry.number("measured_ms", 0, 1e12) / kMilliseconds});
   }
   const Names names(graph);
   if (fields.find("partitions") == nullptr) throw Error(ErrorKind::usage, "plan: 'partitions' is missing");

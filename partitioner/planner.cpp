@@ -1,9 +1,11 @@
 // Making plans.
 #include "partitioner/planner.hpp"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
+#include <set>
 #include <unordered_map>
 
 #include "base/error.hpp"
@@ -77,6 +79,17 @@ void add_memory(const PlacementProblem& problem, const Schedule& schedule, Plan&
         {device.spec.name, device.rank, schedule.weight_bytes[d], schedule.activation_bytes[d], device.memory_limit});
   }
 }
+
+/// "all on cpu", "3 partitions on cpu, gpu:0"
+std::string summary(const Plan& plan) {
+  std::set<std::string> devices;
+  for (const PlannedPartition& partition : plan.partitions) devices.insert(partition.device);
+  if (devices.size() == 1) return "all on " + *devices.begin();
+  return fmt::format("{} partitions on {}", plan.partitions.size(), fmt::join(devices, ", "));
+}
+
+/// A plan is preferred to one that comes before it only when it is faster by more than this share.
+constexpr double kMeasurablyFaster = 0.01;
 
 int device_of(const PlacementProblem& problem, const PlannedPartition& partition) {
   for (std::size_t d = 0; d < problem.devices.size(); ++d) {
@@ -230,6 +243,42 @@ Plan PlacementPlanner::follow_file(const Graph& graph, const PlacementProblem& p
   return plan;
 }
 
+Plan PlacementPlanner::place_by_policy(const Graph& graph, const PlacementProblem& problem) const {
+  const Policy& policy = *options_.policy.policy;
+  PolicyOptions policy_options;
+  policy_options.objective = options_.objective;
+  policy_options.seed = options_.seed;
+  policy_options.parameters = options_.policy.parameters;
+  std::vector<Plan> plans;
+  const bool measures = options_.measure && options_.objective == Objective::latency && problem.device_count() > 1;
+  if (measures) {
+    for (Assignment& assignment : policy.candidates(problem, policy_options)) {
+      if (!plans.empty() && Scheduler(problem).evaluate(assignment).overcommitted > 0) continue;
+      plans.push_back(plan_of(problem, checked_placement(policy, problem, std::move(assignment))));
+    }
+  } else {
+    plans.push_back(plan_of(problem, place(policy, problem, policy_options)));
+  }
+  std::size_t best = 0;
+  if (plans.size() > 1) {
+    const std::vector<double> seconds = options_.measure(graph, plans);
+    require(seconds.size() == plans.size(), "a measurement has a number for every plan");
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+      if (std::isnan(seconds[i])) continue;
+      if (std::isnan(seconds[best]) || seconds[i] < (1 - kMeasurablyFaster) * seconds[best]) best = i;
+    }
+    std::vector<TriedPlan> tried;
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+      if (std::isnan(seconds[i])) continue;
+      tried.push_back({summary(plans[i]), plans[i].predicted_s, seconds[i]});
+      if (i == best) std::rotate(tried.begin(), tried.end() - 1, tried.end());
+    }
+    plans[best].tried = std::move(tried);
+  }
+  plans[best].policy = policy.name();
+  return std::move(plans[best]);
+}
+
 Plan PlacementPlanner::plan(const Graph& graph) {
   const bool first = first_.exchange(false);
   ResolvedPins pins;
@@ -244,14 +293,7 @@ Plan PlacementPlanner::plan(const Graph& graph) {
                        options_.policy.policy->name()));
     }
   }
-  if (!plan) {
-    PolicyOptions policy_options;
-    policy_options.objective = options_.objective;
-    policy_options.seed = options_.seed;
-    policy_options.parameters = options_.policy.parameters;
-    plan = plan_of(problem, place(*options_.policy.policy, problem, policy_options));
-    plan->policy = options_.policy.policy->name();
-  }
+  if (!plan) plan = place_by_policy(graph, problem);
   for (PlannedPartition& partition : plan->partitions) {
     if (!pins.any_kernel) break;
     partition.kernels.resize(partition.nodes.size());

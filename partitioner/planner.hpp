@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,10 @@
 #include "partitioner/policies/policy.hpp"
 
 namespace sparse_run {
+
+/// Runs plans of a graph, the most promising first, and returns the seconds of a request under each; NaN where a plan
+/// was not run. Thread-safe.
+using PlanMeasurer = std::function<std::vector<double>(const Graph& graph, std::span<const Plan> plans)>;
 
 struct PlannerOptions {
   Topology topology;
@@ -29,6 +34,7 @@ struct PlannerOptions {
   std::string plan_name;                 ///< its name, for messages
   bool strict = false;                   ///< no deviation from the plan file is tolerated
   std::string model_hash;
+  PlanMeasurer measure;  ///< decides between a policy's candidates, for latency; empty: predictions do
   std::function<void(const std::string&)> notice;  ///< hears warnings; may be empty
   DeviceRefusal refusal = {};                      ///< what open devices cannot run
 };
@@ -51,6 +57,7 @@ class PlacementPlanner {
  private:
   PlacementProblem pinned_problem(const Graph& graph, bool first, ResolvedPins& pins);
   Plan follow_file(const Graph& graph, const PlacementProblem& problem, const ResolvedPins& pins);
+  Plan place_by_policy(const Graph& graph, const PlacementProblem& problem) const;
   void warn(const std::string& text) const;
 
   PlannerOptions options_;

@@ -4,6 +4,9 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
+#include <map>
+#include <optional>
+#include <span>
 #include <sstream>
 
 #include "base/clock.hpp"
@@ -17,6 +20,7 @@
 #include "partitioner/planner.hpp"
 #include "partitioner/sample_networks.hpp"
 #include "partitioner/simulator.hpp"
+#include "runtime/plan_trial.hpp"
 
 namespace sparse_run::bench {
 namespace {
@@ -28,6 +32,8 @@ struct Arguments {
   std::string objective = "latency";
   std::string json;
   std::string html;
+  std::string calibration;
+  double plan_timing = 0;
   std::string networks;  ///< folder to write sample networks into
   int repetitions = 5;
   int random_nodes = 0;
@@ -76,11 +82,22 @@ struct Case {
   Plan plan;
   std::vector<double> planning_ms;
   std::vector<double> measured_ms;
-  std::unique_ptr<MeasuredPlan> running;
+  std::unique_ptr<PlanTrial> running;
 };
 
-void plan_case(Case& one, const Arguments& arguments) {
+using Devices = std::vector<std::shared_ptr<Device>>;
+
+/// `devices` are those of the topology where it can be run, else empty.
+void plan_case(Case& one, const Arguments& arguments, const std::optional<Calibration>& calibration,
+               const Devices& devices) {
   PlannerOptions options;
+  if (one.topology->hosts.front().cpu().discovered) options.calibration = calibration;
+  if (arguments.plan_timing > 0 && !devices.empty()) {
+    options.measure = [&](const Graph& graph, std::span<const Plan> plans) {
+      return time_plans(graph, plans, devices, std::make_shared<reference::ReferenceEvaluator>(), {},
+                        {.budget_s = arguments.plan_timing});
+    };
+  }
   options.topology = *one.topology;
   options.policy = one.policy;
   options.objective = parse_objective(arguments.objective);
@@ -144,21 +161,39 @@ void compare(const Arguments& arguments) {
       }
     }
   }
+  std::optional<Calibration> calibration;
+  if (!arguments.calibration.empty()) {
+    calibration = with_context([&] { return arguments.calibration; },
+                               [&] { return Calibration::from_json(read_file(arguments.calibration)); });
+  }
+  std::map<const Topology*, Devices> devices;
+  for (const Topology& topology : topologies) {
+    if (arguments.measure && can_run(topology)) devices[&topology] = open_devices(topology);
+  }
   for (int repetition = 0; repetition < arguments.repetitions; ++repetition) {
     for (Case& one : cases) {
-      if (one.row.refusal.empty()) plan_case(one, arguments);
+      if (repetition > 0 && arguments.plan_timing > 0) continue;  // the choice is made once
+      if (one.row.refusal.empty()) plan_case(one, arguments, calibration, devices[one.topology]);
     }
   }
-  if (arguments.measure) {
-    for (Case& one : cases) {
-      if (!one.row.refusal.empty() || !can_run(*one.topology)) continue;
-      one.running = std::make_unique<MeasuredPlan>(one.network->graph, one.plan, *one.topology);
+  // Model by model and topology by topology, so that a few plans at a time are in memory.
+  for (std::size_t first = 0; first < cases.size(); first += policies.size()) {
+    const std::span<Case> rivals(cases.data() + first, policies.size());
+    for (Case& one : rivals) {
+      if (!one.row.refusal.empty() || devices[one.topology].empty()) continue;
+      try {
+        one.running = std::make_unique<PlanTrial>(one.network->graph, one.plan, open_devices(*one.topology),
+                                                  std::make_shared<reference::ReferenceEvaluator>(), SessionOptions());
+      } catch (const Error& error) {
+        one.row.refusal = error.what();
+      }
     }
     for (int repetition = 0; repetition < arguments.repetitions; ++repetition) {
-      for (Case& one : cases) {
+      for (Case& one : rivals) {
         if (one.running) one.measured_ms.push_back(1e3 * one.running->run_once());
       }
     }
+    for (Case& one : rivals) one.running.reset();
   }
   std::vector<Row> rows;
   for (Case& one : cases) {
@@ -189,6 +224,11 @@ int main(int argc, char** argv) {
   app.add_option("--json", arguments.json, "write the comparison as JSON");
   app.add_option("--html", arguments.html, "write the comparison as a page");
   app.add_option("--write-networks", arguments.networks, "write the sample networks as ONNX files into this folder");
+  app.add_option("--calibration", arguments.calibration,
+                 "a file that sparse-run --calibrate stored, for topologies whose CPU is this machine's");
+  app.add_option("--plan-timing", arguments.plan_timing,
+                 "seconds in which policies may run their best plans against each other (0), with --measure")
+      ->check(CLI::Range(0.0, 3600.0));
   app.add_flag("--measure", arguments.measure, "run the plans on topologies of CPU and emulated GPUs");
   app.add_flag("--only-given", arguments.only_given, "only models and policies that are named");
   CLI11_PARSE(app, argc, argv);

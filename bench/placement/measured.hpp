@@ -4,25 +4,15 @@
 #include <memory>
 #include <vector>
 
-#include "partitioner/plan.hpp"
+#include "device/device.hpp"
 #include "partitioner/topology.hpp"
-#include "runtime/session.hpp"
 
 namespace sparse_run::bench {
 
 /// Whether every device of the first host is the CPU or emulated.
 bool can_run(const Topology& topology);
 
-/// One plan, compiled and fed with random inputs. The graph is resolved: its shapes are concrete.
-class MeasuredPlan {
- public:
-  MeasuredPlan(std::shared_ptr<const Graph> graph, const Plan& plan, const Topology& topology);
-  /// Seconds of one request.
-  double run_once();
-
- private:
-  std::unique_ptr<Session> session_;
-  std::vector<Value> inputs_;
-};
+/// What a topology's first host describes: this machine's CPU and its emulated devices.
+std::vector<std::shared_ptr<Device>> open_devices(const Topology& topology);
 
 }  // namespace sparse_run::bench

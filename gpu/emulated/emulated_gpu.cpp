@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include "base/clock.hpp"
 #include "gpu/emulated/mapped_memory.hpp"
@@ -35,6 +36,22 @@ bool repeatable(const Partition& partition) {
     const OpSchema* schema = OpRegistry::standard().find(partition.graph->node(id));
     return schema != nullptr && schema->deterministic;
   });
+}
+
+/// Bytes of the constants that the nodes read, each once and dense: what a device has to hold of them. Packed copies of
+/// the host's kernels may be larger or smaller and are not the device's.
+std::size_t constant_bytes(const Partition& partition) {
+  std::set<ValueId> constants;
+  std::size_t bytes = 0;
+  for (const NodeId id : partition.nodes) {
+    for (const ValueId input : partition.graph->node(id).inputs) {
+      if (input == kNoValue) continue;
+      const ValueDef& value = partition.graph->value(input);
+      if (!value.constant || !value.type.is_concrete() || !constants.insert(input).second) continue;
+      bytes += static_cast<std::size_t>(element_count(*value.type.shape)) * element_size(value.type.dtype);
+    }
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -118,7 +135,8 @@ class EmulatedGpu::Compiled final : public Executable {
   Compiled(std::shared_ptr<Core> core, const Partition& partition, const CompileOptions& options)
       : core_(std::move(core)),
         inner_(core_->kernels->compile(partition, {std::max(1, core_->options.threads), options.kernels})),
-        reserved_(inner_->weight_bytes() + inner_->workspace_bytes()),
+        weight_bytes_(constant_bytes(partition)),
+        reserved_(weight_bytes_ + inner_->workspace_bytes()),
         first_node_(partition.nodes.empty() ? "an empty partition"
                                             : partition.graph->node(partition.nodes.front()).describe()),
         replay_(repeatable(partition) ? core_->options.replay_bytes : 0) {
@@ -144,7 +162,7 @@ class EmulatedGpu::Compiled final : public Executable {
     return reports;
   }
   std::size_t workspace_bytes() const override { return inner_->workspace_bytes(); }
-  std::size_t weight_bytes() const override { return inner_->weight_bytes(); }
+  std::size_t weight_bytes() const override { return weight_bytes_; }
 
  private:
   std::int64_t run_kernels(const std::vector<Value>& inputs, const std::vector<Value>& outputs, RunState& state) const {
@@ -188,6 +206,7 @@ class EmulatedGpu::Compiled final : public Executable {
 
   std::shared_ptr<Core> core_;
   std::unique_ptr<Executable> inner_;
+  std::size_t weight_bytes_;
   std::size_t reserved_;
   std::string first_node_;
   std::vector<std::int64_t> layer_ns_;

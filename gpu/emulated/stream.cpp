@@ -13,9 +13,14 @@ namespace sparse_run::gpu {
 
 namespace {
 
+/// A sleeping thread is woken late by some ten microseconds, more on virtual machines: the last of them are spent
+/// awake.
+constexpr std::int64_t kAwakeNs = 40'000;
+
 void sleep_until(std::int64_t ns) {
-  const std::int64_t left = ns - now_ns();
+  const std::int64_t left = ns - now_ns() - kAwakeNs;
   if (left > 0) std::this_thread::sleep_for(std::chrono::nanoseconds(left));
+  while (now_ns() < ns) std::this_thread::yield();
 }
 
 }  // namespace

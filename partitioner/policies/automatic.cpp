@@ -8,8 +8,14 @@ namespace sparse_run {
 
 namespace {
 
-/// A placement on fewer partitions is taken when it is this close: predictions are no better.
-constexpr double kSimplerWithin = 1.02;
+/// A placement on fewer partitions is taken when it is this close: predictions are no better. Where they rest on
+/// measurements the difference counts earlier than where they are estimates.
+constexpr double kSimplerWithin = 0.01;
+constexpr double kSimplerWithinUnmeasured = 0.03;
+
+/// Others are worth a measurement up to this share above the best prediction.
+constexpr double kWorthMeasuring = 1.0;
+constexpr std::size_t kMostMeasured = 5;
 
 struct Candidate {
   Assignment assignment;
@@ -28,6 +34,25 @@ class AutoPolicy final : public Policy {
   }
 
   Assignment assign(const PlacementProblem& problem, const PolicyOptions& options) const override {
+    return std::move(ranked(problem, options).front().assignment);
+  }
+
+  std::vector<Assignment> candidates(const PlacementProblem& problem, const PolicyOptions& options) const override {
+    std::vector<Assignment> chosen;
+    double least = 0;
+    for (Candidate& candidate : ranked(problem, options)) {
+      if (chosen.empty()) least = candidate.cost;
+      if (chosen.size() == kMostMeasured || candidate.cost > (1 + kWorthMeasuring) * least) break;
+      if (std::find(chosen.begin(), chosen.end(), candidate.assignment) == chosen.end()) {
+        chosen.push_back(std::move(candidate.assignment));
+      }
+    }
+    return chosen;
+  }
+
+ private:
+  /// The simplest of the best first, the others by predicted cost.
+  static std::vector<Candidate> ranked(const PlacementProblem& problem, const PolicyOptions& options) {
     const int evaluations = static_cast<int>(options.number_or("evaluations", default_evaluations(problem), 0, 1e7));
     PolicyOptions plain;
     plain.objective = options.objective;
@@ -55,16 +80,29 @@ class AutoPolicy final : public Policy {
       consider(std::move(improved));
     }
     sort(candidates);
+    const double margin = 1 + kSimplerWithin + kSimplerWithinUnmeasured * (1 - confidence_of(problem, candidates[0]));
     const auto simplest = std::min_element(candidates.begin(), candidates.end(), [&](const auto& a, const auto& b) {
-      const bool a_close = a.cost <= kSimplerWithin * candidates.front().cost;
-      const bool b_close = b.cost <= kSimplerWithin * candidates.front().cost;
+      const bool a_close = a.cost <= margin * candidates.front().cost;
+      const bool b_close = b.cost <= margin * candidates.front().cost;
       if (a_close != b_close) return a_close;
       return a_close && a.partitions < b.partitions;
     });
-    return simplest->assignment;
+    std::rotate(candidates.begin(), simplest, simplest + 1);
+    return candidates;
   }
 
- private:
+  /// Of the predictions behind a candidate, by time.
+  static double confidence_of(const PlacementProblem& problem, const Candidate& candidate) {
+    double seconds = 0;
+    double confident = 0;
+    for (int node = 0; node < problem.node_count(); ++node) {
+      const std::size_t at = problem.at(node, candidate.assignment[static_cast<std::size_t>(node)]);
+      seconds += problem.seconds[at];
+      confident += problem.seconds[at] * static_cast<double>(problem.confidence[at]);
+    }
+    return seconds > 0 ? confident / seconds : 0;
+  }
+
   static void sort(std::vector<Candidate>& candidates) {
     std::stable_sort(candidates.begin(), candidates.end(),
                      [](const Candidate& a, const Candidate& b) { return a.cost < b.cost; });

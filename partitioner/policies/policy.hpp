@@ -35,6 +35,11 @@ class Policy {
   virtual std::vector<PolicyParameter> parameters() const { return {}; }
   /// A device for every node, allowed for it (PlacementProblem::may). May exceed memory: place() puts that right.
   virtual Assignment assign(const PlacementProblem& problem, const PolicyOptions& options) const = 0;
+  /// Assignments that a measurement should choose from, the most promising first: what assign() returns, and those
+  /// whose predictions are too close to tell. Within memory where the first one is.
+  virtual std::vector<Assignment> candidates(const PlacementProblem& problem, const PolicyOptions& options) const {
+    return {assign(problem, options)};
+  }
 };
 
 using PolicyPtr = std::shared_ptr<const Policy>;  // shared: planners of several sessions may use one library
@@ -57,6 +62,9 @@ PolicyChoice parse_policy(const std::string& text);
 /// Runs the policy, checks what it returned, and moves nodes off devices whose memory it exceeded. Error(usage) when
 /// the policy returns garbage, Error(limit) when nothing fits.
 Assignment place(const Policy& policy, const PlacementProblem& problem, const PolicyOptions& options);
+
+/// The second half of place(): for an assignment that the policy has returned already.
+Assignment checked_placement(const Policy& policy, const PlacementProblem& problem, Assignment assignment);
 
 /// Moves nodes that lose least per byte from overfull devices to ones with room; unchanged when all fits already.
 /// Error(limit) naming the device when that is impossible.

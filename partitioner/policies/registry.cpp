@@ -70,7 +70,10 @@ PolicyChoice parse_policy(const std::string& text) {
 }
 
 Assignment place(const Policy& policy, const PlacementProblem& problem, const PolicyOptions& options) {
-  Assignment assignment = policy.assign(problem, options);
+  return checked_placement(policy, problem, policy.assign(problem, options));
+}
+
+Assignment checked_placement(const Policy& policy, const PlacementProblem& problem, Assignment assignment) {
   if (assignment.size() != problem.works.size()) {
     throw_error(ErrorKind::usage, "policy '{}' placed {} of {} nodes", policy.name(), assignment.size(),
                 problem.works.size());

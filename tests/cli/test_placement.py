@@ -93,6 +93,22 @@ def test_pins_beat_policies_and_explain_tells(model):
     assert result.exit_code == 0 and "emulated:1" in result.stdout and "pinned" in result.stdout, result.describe()
 
 
+def test_plans_are_tried_and_the_outcome_is_remembered(model, tmp_path):
+    here = ["--topology", TOPOLOGIES / "this_machine_and_gpu.json", "--explain", "--cache-dir", tmp_path / "cache"]
+    tried = executable.run(model, *here)
+    assert tried.exit_code == 0 and "tried       all on cpu: measured" in tried.stdout, tried.describe()
+    timings = json.loads((tmp_path / "cache/plan-timings.json").read_text())
+    assert len(timings["seconds"]) == 1
+    again = executable.run(model, *here)
+    lines = lambda result: [line for line in result.stdout.splitlines() if line.startswith("tried")]
+    assert lines(again) == lines(tried)
+    (tmp_path / "cache/plan-timings.json").write_text('{"schema_version": 1, "seconds": {"x": [')
+    assert executable.run(model, *here).exit_code == 0
+    predicted = executable.run(model, *here, "--plan-timing", "0")
+    assert predicted.exit_code == 0 and not lines(predicted), predicted.describe()
+    assert_refused(run_quietly(model, "--plan-timing", "-1"), executable.USAGE, "--plan-timing")
+
+
 def test_topologies_can_be_written_and_read_back(tmp_path):
     written = executable.run("--topology-out", tmp_path / "mine.json", "--devices", "cpu,emulated")
     assert written.exit_code == 0, written.describe()
