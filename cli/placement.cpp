@@ -13,6 +13,7 @@
 #include "cli/quantities.hpp"
 #include "cli/text_table.hpp"
 #include "cli/version.hpp"
+#include "device/graphics.hpp"
 #include "partitioner/plan_diff.hpp"
 
 namespace sparse_run::cli {
@@ -142,7 +143,7 @@ std::string list_topology(const Options& options, const Machine& machine) {
   if (topology.ranks() > 1) {
     text += fmt::format("network: {:.4g} GB/s, {:.4g} us\n", topology.network_gb_per_s, topology.network_latency_us);
   }
-  if (options.topology.empty()) text += list_gpus();
+  if (options.topology.empty()) text += list_gpus() + describe(graphics_cards());
   if (!topology.hosts.front().cpu().discovered) return text;
   const std::string key = calibration_key(machine, computing_threads(options, machine));
   const auto calibration = usable_calibration(options, key, {});

@@ -33,8 +33,8 @@ std::filesystem::path calibration_path(const Options& options, const std::string
 std::optional<Calibration> usable_calibration(const Options& options, const std::string& key, const Notice& notice);
 
 /// `refusal` says what devices cannot run, once they are open; `measure` may be empty: then predictions alone decide.
-/// Error(usage) for a policy, pin, plan file, calibration
-/// or topology that is none.
+/// Error(usage) for a policy, pin, plan file, calibration or topology
+/// that is none.
 std::shared_ptr<PlacementPlanner> make_planner(const Options& options, const Machine& machine, int threads,
                                                const std::string& model_hash, const Notice& notice,
                                                DeviceRefusal refusal = {}, PlanMeasurer measure = {});

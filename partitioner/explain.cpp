@@ -97,7 +97,8 @@ class Explanation {
       const Schedule schedule = scheduler_.evaluate(mixed);
       const bool differs = mixed != assignment_;
       add("choice      one device: {}\n",
-          differs ? fmt::format("the best cut found costs {} with its copies", milliseconds(schedule.latency_s))
+          differs ? fmt::format("the best cut found costs {} with its copies{}", milliseconds(schedule.latency_s),
+                                schedule.latency_s < latency_ ? ", which is too close to be worth a cut" : "")
                   : "every cut loses more to copies and dispatching than it saves");
     } else if (latency_ > 0) {
       add("choice      several devices: {:.2f} times as fast as the best one alone\n", best_alone / latency_);

@@ -16,6 +16,9 @@ constexpr const char* kHead = R"html(<!doctype html>
 body{font:14px system-ui,sans-serif;margin:0;display:grid;grid-template-columns:minmax(340px,32%) 1fr;height:100vh}
 aside{overflow:auto;padding:12px 16px;border-right:1px solid #8884}
 main{overflow:auto;position:relative}
+header{position:sticky;top:0;left:0;background:Canvas;padding:6px 12px;border-bottom:1px solid #8884;z-index:1;width:max-content}
+#strip{display:block;cursor:pointer}#strip .on{stroke:#d00;stroke-width:2}
+button,select{font:inherit;margin-right:8px}
 h1{font-size:17px;margin:0 0 8px}h2{font-size:14px;margin:14px 0 4px}
 table{border-collapse:collapse;width:100%}td,th{padding:2px 6px;text-align:right;border-bottom:1px solid #8883}
 td:first-child,th:first-child,td.l,th.l{text-align:left}
@@ -23,13 +26,15 @@ tr.p{cursor:pointer}tr.p:hover{background:#8882}
 .dot{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:5px}
 input{width:100%;box-sizing:border-box;padding:5px;margin:6px 0}
 svg text{font:11px system-ui,sans-serif;fill:#111;pointer-events:none}
-svg path{fill:none;stroke:#8889;stroke-width:1}svg path.cross{stroke:#d33;stroke-width:1.6}
+svg path{fill:none;stroke:#8889;stroke-width:1}svg path.cross{stroke:#d33;stroke-width:1.6}svg path.near{stroke:#06c;stroke-width:2.5}
 svg rect{rx:4;stroke:#0005}svg .on rect{stroke:#d00;stroke-width:3}
 #detail{white-space:pre-wrap;font:12px ui-monospace,monospace;margin-top:6px}
 </style></head><body><aside><h1 id="title"></h1><div id="summary"></div><div id="legend"></div>
-<input id="search" placeholder="find a node" aria-label="find a node"><div id="detail">Click a node or a partition.</div>
-<h2>Partitions</h2><table id="parts"></table><h2>Copies</h2><table id="edges"></table></aside>
-<main><svg id="graph" xmlns="http://www.w3.org/2000/svg"></svg></main>
+<input id="search" placeholder="find a node by name or operator; Enter: the next one" aria-label="find a node"><div id="detail">Click a node or a partition.</div>
+<h2>Partitions</h2><table id="parts"></table><h2>Where the time goes</h2><table id="heavy"></table>
+<h2>Copies</h2><table id="edges"></table></aside>
+<main><header><svg id="strip" xmlns="http://www.w3.org/2000/svg" role="img"><title>every node, as wide as its time</title></svg>
+<label>colour <select id="by"><option>device<option>time<option>zeros</select></label><button id="out">−</button><button id="in">+</button><button id="fit">fit width</button></header><svg id="graph" xmlns="http://www.w3.org/2000/svg"></svg></main>
 <script id="data" type="application/json">)html";
 
 constexpr const char* kTail = R"html(</script><script>
@@ -52,12 +57,22 @@ for(const e of plan.edges){const r=byId("edges").insertRow();cell(r,e.value,true
 const level=[];let widest=0;const rows=[];
 plan.nodes.forEach((n,i)=>{let l=0;for(const f of n.reads)l=Math.max(l,level[f]+1);level[i]=l;(rows[l]=rows[l]||[]).push(i)});
 const W=188,H=40,at=[];rows.forEach((row,l)=>{row.sort((a,b)=>{const x=i=>plan.nodes[i].reads.length?plan.nodes[i].reads.reduce((s,f)=>s+at[f][0],0)/plan.nodes[i].reads.length:0;return x(a)-x(b)});row.forEach((i,k)=>{at[i]=[12+k*W,12+l*H]});widest=Math.max(widest,row.length)});
-const svg=byId("graph"),ns=svg.namespaceURI;svg.setAttribute("width",24+widest*W);svg.setAttribute("height",24+rows.length*H);
+const svg=byId("graph"),ns=svg.namespaceURI,full=[24+widest*W,24+rows.length*H];svg.setAttribute("viewBox",`0 0 ${full[0]} ${full[1]}`);
+let zoom=1;function scale(z){zoom=Math.min(4,Math.max(0.05,z));svg.setAttribute("width",full[0]*zoom);svg.setAttribute("height",full[1]*zoom)}scale(1);
+byId("in").onclick=()=>scale(zoom*1.3);byId("out").onclick=()=>scale(zoom/1.3);byId("fit").onclick=()=>scale(Math.min(1,(svg.parentElement.clientWidth-20)/full[0]));
+const timeOf=n=>n.measured_ms>=0?n.measured_ms:Math.max(0,n.predicted_ms),total=plan.nodes.reduce((s,n)=>s+timeOf(n),0),longest=Math.max(1e-12,...plan.nodes.map(timeOf));
+const paints={device:n=>colour(deviceOf(n.partition)),time:n=>`hsl(${52-52*Math.sqrt(timeOf(n)/longest)} 90% ${92-36*Math.sqrt(timeOf(n)/longest)}%)`,zeros:n=>`hsl(150 45% ${94-52*n.zeros}%)`};
 const make=(t,a)=>{const e=document.createElementNS(ns,t);for(const k in a)e.setAttribute(k,a[k]);return e};
-plan.nodes.forEach((n,i)=>{for(const f of n.reads){const[x1,y1]=at[f],[x2,y2]=at[i];const a=x1+80,b=y1+26,c=x2+80;svg.append(make("path",{d:`M${a} ${b}C${a} ${b+12} ${c} ${y2-12} ${c} ${y2}`,class:plan.nodes[f].partition!==n.partition?"cross":""}))}});
-const boxes=plan.nodes.map((n,i)=>{const g=make("g",{transform:`translate(${at[i][0]} ${at[i][1]})`});g.append(make("rect",{width:166,height:26,fill:colour(deviceOf(n.partition))}));const t=make("text",{x:6,y:17});const name=n.name.length>17?"…"+n.name.slice(-16):n.name;t.textContent=`${n.op} ${name}`.slice(0,28);g.append(t);const tip=make("title",{});tip.textContent=n.name;g.append(tip);g.style.cursor="pointer";g.onclick=()=>show(i,false);svg.append(g);return g});
-function show(i,scroll){boxes.forEach(b=>b.classList.remove("on"));boxes[i].classList.add("on");const n=plan.nodes[i];if(scroll)boxes[i].scrollIntoView({block:"center",inline:"center"});byId("detail").textContent=`${n.name} (${n.op})\npartition ${n.partition} on ${deviceOf(n.partition)}${n.pinned?", pinned":""}\nresult ${n.type}\nkernel ${n.kernel||"chosen by the device"}\nzeros ${(100*n.zeros).toFixed(1)}%\npredicted ${number(n.predicted_ms)} ms, measured ${number(n.measured_ms)} ms`}
-byId("search").oninput=e=>{const word=e.target.value.toLowerCase();if(!word)return;const i=plan.nodes.findIndex(n=>n.name.toLowerCase().includes(word));if(i>=0)show(i,true)};
+plan.nodes.forEach((n,i)=>{for(const f of n.reads){const[x1,y1]=at[f],[x2,y2]=at[i];const a=x1+80,b=y1+26,c=x2+80;svg.append(make("path",{d:`M${a} ${b}C${a} ${b+12} ${c} ${y2-12} ${c} ${y2}`,class:plan.nodes[f].partition!==n.partition?"cross":"","data-from":f,"data-to":i}))}});
+const boxes=plan.nodes.map((n,i)=>{const g=make("g",{transform:`translate(${at[i][0]} ${at[i][1]})`});g.append(make("rect",{width:166,height:26,fill:colour(deviceOf(n.partition))}));const t=make("text",{x:6,y:17});const name=n.name.length>17?"…"+n.name.slice(-16):n.name;t.textContent=`${n.op} ${name}`.slice(0,28);g.append(t);const tip=make("title",{});tip.textContent=`${n.name}\n${number(timeOf(n))} ms, ${(100*n.zeros).toFixed(0)}% zeros`;g.append(tip);g.style.cursor="pointer";g.onclick=()=>show(i,false);svg.append(g);return g});
+const strip=byId("strip"),length=Math.max(400,Math.min(1100,innerWidth*0.6));strip.setAttribute("width",length);strip.setAttribute("height",34);let from=0;
+const slices=plan.nodes.map((n,i)=>{const w=total>0?length*timeOf(n)/total:length/plan.nodes.length;const r=make("rect",{x:from,y:2,width:Math.max(w,0.2),height:30,"stroke-width":0});from+=w;const tip=make("title",{});tip.textContent=`${n.name} (${n.op}): ${number(timeOf(n))} ms, ${deviceOf(n.partition)}`;r.append(tip);r.onclick=()=>show(i,true);strip.append(r);return r});
+function paint(){const p=paints[byId("by").value];plan.nodes.forEach((n,i)=>{slices[i].style.fill=p(n);boxes[i].firstChild.style.fill=p(n)})}byId("by").onchange=paint;paint();
+const hhead=byId("heavy").insertRow();for(const t of["node","ms","share","zeros"]){const th=document.createElement("th");th.textContent=t;hhead.append(th)}
+plan.nodes.map((n,i)=>i).sort((a,b)=>timeOf(plan.nodes[b])-timeOf(plan.nodes[a])).slice(0,15).forEach(i=>{const n=plan.nodes[i],r=byId("heavy").insertRow();r.className="p";cell(r,n.name,true);cell(r,number(timeOf(n)));cell(r,total>0?(100*timeOf(n)/total).toFixed(1)+"%":"–");cell(r,(100*n.zeros).toFixed(0)+"%");r.onclick=()=>show(i,true)});
+function show(i,scroll){boxes.forEach(b=>b.classList.remove("on"));boxes[i].classList.add("on");slices.forEach(s=>s.classList.remove("on"));slices[i].classList.add("on");for(const p of svg.querySelectorAll("path"))p.classList.toggle("near",p.dataset.from==i||p.dataset.to==i);const n=plan.nodes[i];if(scroll)boxes[i].scrollIntoView({block:"center",inline:"center"});byId("detail").textContent=`${n.name} (${n.op})\npartition ${n.partition} on ${deviceOf(n.partition)}${n.pinned?", pinned":""}\nresult ${n.type}\nkernel ${n.kernel||"chosen by the device"}\nzeros ${(100*n.zeros).toFixed(1)}%\npredicted ${number(n.predicted_ms)} ms, measured ${number(n.measured_ms)} ms`}
+let found=-1;byId("search").onkeydown=e=>{if(e.key==="Enter")find(found+1)};byId("search").oninput=()=>find(0);
+function find(start){const word=byId("search").value.toLowerCase();if(!word)return;const c=plan.nodes.length;for(let k=0;k<c;++k){const i=(start+k)%c;if(plan.nodes[i].name.toLowerCase().includes(word)||plan.nodes[i].op.toLowerCase()===word){found=i;show(i,true);return}}byId("detail").textContent="no node has that in its name"}
 </script></body></html>
 )html";
 

@@ -13,7 +13,8 @@ namespace {
 constexpr double kSimplerWithin = 0.01;
 constexpr double kSimplerWithinUnmeasured = 0.03;
 
-/// Others are worth a measurement up to this share above the best prediction.
+/// Others are worth a measurement up to this share above the best prediction; one device alone always is, because a
+/// prediction may be wrong by more.
 constexpr double kWorthMeasuring = 1.0;
 constexpr std::size_t kMostMeasured = 5;
 
@@ -42,7 +43,8 @@ class AutoPolicy final : public Policy {
     double least = 0;
     for (Candidate& candidate : ranked(problem, options)) {
       if (chosen.empty()) least = candidate.cost;
-      if (chosen.size() == kMostMeasured || candidate.cost > (1 + kWorthMeasuring) * least) break;
+      const bool alone = candidate.partitions <= 1;
+      if (!alone && (chosen.size() >= kMostMeasured || candidate.cost > (1 + kWorthMeasuring) * least)) continue;
       if (std::find(chosen.begin(), chosen.end(), candidate.assignment) == chosen.end()) {
         chosen.push_back(std::move(candidate.assignment));
       }
