@@ -193,7 +193,7 @@ def test_a_plan_for_another_model_is_refused(model, tmp_path):
 
 def test_a_damaged_calibration_is_a_notice_and_an_error_when_strict(model, tmp_path):
     cache = tmp_path / "cache"
-    measured = executable.run("--calibrate", "--cache-dir", cache, "--kernel-timing", "0", timeout=120)
+    measured = executable.run("--calibrate", "--cache-dir", cache, "--kernel-timing", "0", timeout=300)
     assert measured.exit_code == 0 and "stored in" in measured.stdout, measured.describe()
     (file,) = cache.glob("calibration-*.json")
     file.write_text(file.read_text()[:1000])
