@@ -19,6 +19,7 @@ const KernelTable& KernelTable::standard() {
     KernelTable built;
     register_pointwise(built);
     register_movement(built);
+    register_resize(built);
     register_rows(built);
     register_windows(built);
     register_dnn_convolution(built);  // preferred to the plain kernel

@@ -51,6 +51,7 @@ bool only_reshapes(const NodeView& view);
 // One registration per family.
 void register_pointwise(KernelTable& table);
 void register_movement(KernelTable& table);
+void register_resize(KernelTable& table);
 void register_rows(KernelTable& table);
 void register_windows(KernelTable& table);
 void register_dnn_convolution(KernelTable& table);
