@@ -41,10 +41,13 @@ test-sanitizers: ## unit tests under the address and undefined-behaviour sanitiz
 	@cmake --preset asan >/dev/null && cmake --build --preset asan -j $(JOBS)
 	@ctest --test-dir build/asan --output-on-failure -j $(JOBS)
 
-test-threads: ## tests of the runtime under the thread sanitizer (not part of make test: the packaged oneTBB is not instrumented)
+THREADED_TESTS := runtime comm gpu device device_conformance cpu
+test-threads: ## unit tests of what runs on several threads under the thread sanitizer (builds an instrumented oneTBB first)
 	@scripts/setup.sh test
-	@cmake --preset tsan >/dev/null && cmake --build --preset tsan -j $(JOBS) --target runtime_test
-	@ctest --test-dir build/tsan --output-on-failure -R '^runtime$$'
+	@scripts/instrumented_tbb.sh build/tsan-tbb
+	@cmake --preset tsan >/dev/null && cmake --build --preset tsan -j $(JOBS) --target $(THREADED_TESTS:%=%_test)
+	@LD_LIBRARY_PATH=$(abspath build/tsan-tbb/lib) TSAN_OPTIONS=halt_on_error=1 \
+	  ctest --test-dir build/tsan --output-on-failure -R '^($(subst $() ,|,$(THREADED_TESTS)))$$'
 
 bench: build ## compare with the engines people use otherwise; writes build/bench
 	@bench/install_peers.sh

@@ -258,6 +258,7 @@ TEST(Progress, a_cancelled_receive_ends_and_later_ones_still_match) {
   const std::vector<int> value{42};
   ranks[0].post_send({1, 1}, bytes_of(value), sent.callback(), 0);
   EXPECT_EQ(got.wait().outcome, Outcome::done);
+  EXPECT_EQ(sent.wait().outcome, Outcome::done);
   EXPECT_EQ(wanted, value);
 }
 
