@@ -34,7 +34,7 @@ double hidden_seconds(const RankReport& report) {
   return report.hidden_s >= 0 ? report.hidden_s : report.transfer_s - std::min(report.waiting_s, report.transfer_s);
 }
 
-void add_row(TextTable& table, std::string name, const RankReport& report) {
+void add_row(TextTable& table, std::string name, const RankReport& report, bool halos) {
   const double all = report.busy_s + report.waiting_s;
   const std::string bubble = all > 0 ? fmt::format("{:.1f}%", 100 * report.waiting_s / all) : std::string("-");
   std::string transfers("-"), hidden("-");
@@ -42,21 +42,33 @@ void add_row(TextTable& table, std::string name, const RankReport& report) {
     transfers = format_seconds(report.transfer_s);
     hidden = fmt::format("{:.0f}%", 100 * hidden_seconds(report) / report.transfer_s);
   }
-  table.add({std::move(name), std::to_string(report.requests), format_seconds(report.busy_s),
-             format_seconds(report.waiting_s), bubble, format_bytes(static_cast<double>(report.sent_bytes)),
-             format_bytes(static_cast<double>(report.received_bytes)), transfers, hidden});
+  std::vector<std::string> row = {std::move(name),
+                                  std::to_string(report.requests),
+                                  format_seconds(report.busy_s),
+                                  format_seconds(report.waiting_s),
+                                  bubble,
+                                  format_bytes(static_cast<double>(report.sent_bytes)),
+                                  format_bytes(static_cast<double>(report.received_bytes)),
+                                  transfers,
+                                  hidden};
+  if (halos) row.insert(row.end(), {std::to_string(report.halo_rows), std::to_string(report.halo_bytes)});
+  table.add(std::move(row));
 }
 
 }  // namespace
 
 std::string rank_table(const std::vector<RankReport>& ranks) {
-  TextTable table({"rank", "requests", "busy", "waiting", "bubble", "sent", "received", "transfers", "hidden"},
-                  "rrrrrrrrr");
+  std::vector<std::string> header = {"rank", "requests", "busy",      "waiting", "bubble",
+                                     "sent", "received", "transfers", "hidden"};
+  const bool halos = std::any_of(ranks.begin(), ranks.end(), [](const RankReport& rank) { return rank.halo_rows > 0; });
+  if (halos) header.insert(header.end(), {"halo rows", "halo bytes"});
+  const std::string alignment(header.size(), 'r');
+  TextTable table(std::move(header), alignment);
   RankReport all;
   all.hidden_s = 0;
   for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
     const RankReport& report = ranks[rank];
-    add_row(table, std::to_string(rank), report);
+    add_row(table, std::to_string(rank), report, halos);
     all.requests += report.requests;
     all.busy_s += report.busy_s;
     all.waiting_s += report.waiting_s;
@@ -64,8 +76,10 @@ std::string rank_table(const std::vector<RankReport>& ranks) {
     all.hidden_s += hidden_seconds(report);
     all.sent_bytes += report.sent_bytes;
     all.received_bytes += report.received_bytes;
+    all.halo_rows += report.halo_rows;
+    all.halo_bytes += report.halo_bytes;
   }
-  if (ranks.size() > 1) add_row(table, "all", all);
+  if (ranks.size() > 1) add_row(table, "all", all, halos);
   return table.text();
 }
 

@@ -167,5 +167,30 @@ TEST(FoldPad, other_values_modes_and_axes_stay) {
   EXPECT_FALSE(kept({0, 0, 1, 1, 0, 0, 1, 1}, 0, "constant"));
 }
 
+/// Rows times weights, cut into four groups of 16, each times constants of shape `factors` and added up.
+Graph scores(Shape factors, bool bias, std::int64_t keep, std::int64_t depth = 32, std::int64_t axis = -1) {
+  GraphSketch s(13);
+  std::vector<ValueId> operands{s.input("x", {16384, depth}), s.constant(weights({64, depth}))};
+  if (bias) operands.push_back(s.constant(weights({64})));
+  const ValueId wide = s.op("Gemm", operands, {{"transB", std::int64_t{1}}});
+  const ValueId groups = s.op("Reshape", {wide, s.integers({16384, 4, 16})});
+  const ValueId weighted = s.op("Mul", {s.constant(weights(std::move(factors))), groups});
+  return s.build(s.op("ReduceSum", {weighted, s.integers({axis})}, {{"keepdims", keep}}));
+}
+
+TEST(FoldProjection, scores_of_groups_become_a_narrow_product) {
+  for (const Shape& factors : {Shape{1, 4, 16}, Shape{4, 16}, Shape{4, 1}, Shape{16}, Shape{1, 1, 1}}) {
+    EXPECT_THAT(ops_of(after(make_fold_projection(), scores(factors, false, 0))), ElementsAre("Gemm", "Reshape"));
+  }
+  EXPECT_THAT(ops_of(after(make_fold_projection(), scores({4, 16}, true, 1))), ElementsAre("Gemm", "Reshape"));
+}
+
+TEST(FoldProjection, leaves_what_would_not_gain_or_is_not_the_same) {
+  const auto wide = ElementsAre("Gemm", "Reshape", "Mul", "ReduceSum");
+  EXPECT_THAT(ops_of(after(make_fold_projection(), scores({4, 16}, false, 0, 65))), wide) << "a wider operand";
+  EXPECT_THAT(ops_of(after(make_fold_projection(), scores({4, 16}, false, 0, 32, 1))), wide) << "another axis";
+  EXPECT_THAT(ops_of(after(make_fold_projection(), scores({16384, 1, 1}, false, 0))), wide) << "factors per row";
+}
+
 }  // namespace
 }  // namespace sparse_run::reference

@@ -15,6 +15,8 @@ std::unique_ptr<Pass> make_simplify_movement();
 std::unique_ptr<Pass> make_fold_batch_norm();
 /// fold_scale.cpp: constant factors and summands go into the weights and bias before them.
 std::unique_ptr<Pass> make_fold_scale();
+/// fold_projection.cpp: a large product whose groups of columns are weighted and added up becomes a narrow product.
+std::unique_ptr<Pass> make_fold_projection();
 /// fold_pad.cpp: zero padding goes into the convolution after it.
 std::unique_ptr<Pass> make_fold_pad();
 /// recognise_activation.cpp: Gelu, Swish, HardSwish, HardSigmoid and Mish from the primitives they are spelled with.

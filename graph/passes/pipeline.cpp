@@ -44,6 +44,7 @@ const PassPipeline& specialize_passes() {
         .add(make_fold_pad())
         .add(make_recognise_activation())
         .add(make_recognise_layer_norm())
+        .add(make_fold_projection())
         .add(make_recognise_aggregate())  // before biases and factors move elsewhere
         .add(make_fold_scale())
         .add(make_recognise_attention())

@@ -101,7 +101,9 @@ def test_bytes_sent_are_those_of_the_rows_that_edges_need(ranks, graph, tmp_path
     crossing = owner[edges[0]] != owner[edges[1]]
     pairs = np.unique(np.stack([edges[0][crossing], owner[edges[1][crossing]]]), axis=1)
     rows = np.bincount(owner[pairs[0]], minlength=ranks)
-    lines = table(result.stderr)
+    *lines, total = table(result.stderr)
+    assert total["rank"] == "all"
+    assert int(total["halo rows"]) == 2 * rows.sum()
     assert [int(line["halo rows"]) for line in lines] == list(2 * rows)  # x, and what the first layer computes
     assert [int(line["halo bytes"]) for line in lines] == list(rows * (FEATURES + 16) * 4)
 
