@@ -41,7 +41,7 @@ test-sanitizers: ## unit tests under the address and undefined-behaviour sanitiz
 	@cmake --preset asan >/dev/null && cmake --build --preset asan -j $(JOBS)
 	@ctest --test-dir build/asan --output-on-failure -j $(JOBS)
 
-THREADED_TESTS := runtime comm gpu device device_conformance cpu
+THREADED_TESTS := runtime comm
 test-threads: ## unit tests of what runs on several threads under the thread sanitizer (builds an instrumented oneTBB first)
 	@scripts/setup.sh test
 	@scripts/instrumented_tbb.sh build/tsan-tbb
