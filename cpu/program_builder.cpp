@@ -1,5 +1,8 @@
 // Compiling a partition: choosing kernels, sharing memory between values, planning the arena.
 #include <algorithm>
+#include <functional>
+#include <span>
+#include <utility>
 
 #include "cpu/graph_kernels/grouped_bytes.hpp"
 #include "cpu/kernels/column_region.hpp"
@@ -197,6 +200,35 @@ class Program::Builder {
     }
   }
 
+  /// Of constants that view a mapped file.
+  std::size_t file_bytes(std::size_t i) const {
+    std::size_t bytes = 0;
+    for (std::size_t operand = 0; operand < views_[i]->input_count(); ++operand) {
+      const Tensor* constant = views_[i]->constant(operand);
+      if (constant == nullptr || constant->dtype() == DType::string) continue;
+      const std::span part(static_cast<const std::byte*>(constant->raw()), constant->bytes());
+      if (onnx::is_file_memory(part)) bytes += part.size();
+    }
+    return bytes;
+  }
+
+  /// Builds all steps. Those that pack most of a mapped file come first: its pages are given back then, before the
+  /// other packed weights take their place.
+  void build_steps() {
+    std::vector<std::pair<std::size_t, std::size_t>> order;  // bytes, node
+    for (std::size_t i = 0; i < choices_.size(); ++i) {
+      if (!in_region_[i]) order.emplace_back(file_bytes(i), i);
+    }
+    std::ranges::stable_sort(order, std::greater<>(), [](const auto& entry) { return entry.first; });
+    parallel_tasks(static_cast<std::int64_t>(order.size()), [&](std::int64_t i) {
+      const std::size_t at = order[static_cast<std::size_t>(i)].second;
+      with_context([&] { return views_[at]->node().describe(); },
+                   [&] { choices_[at].build(*views_[at], environment_); });
+      views_[at]->forget_matrices();
+      discard_packed(at);
+    });
+  }
+
   /// The kernel of every node: chosen one after the other, since some are timed, and built at once.
   void choose_kernels() {
     const std::size_t count = partition_.nodes.size();
@@ -206,6 +238,13 @@ class Program::Builder {
       if (view.concrete() && !KernelTable::standard().candidates(view.node()).empty()) view.zeros(1);
     });
     find_regions();
+    select_kernels(count);
+    build_steps();
+    if (policy_.memory != nullptr) policy_.memory->save();
+  }
+
+  /// The selector's memory for trials ends with it, before steps are built.
+  void select_kernels(std::size_t count) {
     KernelSelector selector(environment_, policy_);
     for (std::size_t i = 0; i < count; ++i) {
       const NodeView& view = *views_[i];
@@ -222,15 +261,6 @@ class Program::Builder {
       view.forget_matrices();
       discard_packed(i);
     }
-    parallel_tasks(static_cast<std::int64_t>(count), [&](std::int64_t i) {
-      const auto at = static_cast<std::size_t>(i);
-      if (in_region_[at]) return;
-      with_context([&] { return views_[at]->node().describe(); },
-                   [&] { choices_[at].build(*views_[at], environment_); });
-      views_[at]->forget_matrices();
-      discard_packed(at);
-    });
-    if (policy_.memory != nullptr) policy_.memory->save();
   }
 
   /// Nodes that run in columns; a node whose kernel is pinned takes no part.

@@ -26,6 +26,8 @@ TEST(FilePages, discarded_pages_read_the_same_later) {
   }
   {
     const auto mapped = MappedFile::open(path, 1 << 20);
+    EXPECT_TRUE(is_file_memory(mapped->bytes().subspan(7, 100)));
+    EXPECT_FALSE(is_file_memory(std::as_bytes(std::span(content))));
     discard_file_pages(mapped->bytes());
     discard_file_pages(mapped->bytes().subspan(5000, 20000));
     EXPECT_TRUE(std::ranges::equal(mapped->bytes(), std::as_bytes(std::span(content))));

@@ -177,6 +177,12 @@ void discard_file_pages(std::span<const std::byte> part) noexcept {
   mappings().with(part, [&] { discard(part); });
 }
 
+bool is_file_memory(std::span<const std::byte> part) noexcept {
+  bool found = false;
+  mappings().with(part, [&] { found = true; });
+  return found;
+}
+
 std::uint64_t hash_file(const MappedFile& file, std::uint64_t seed) {
   const auto bytes = file.bytes();
   for (std::size_t at = 0; at < bytes.size(); at += kHashChunk) {
