@@ -58,8 +58,8 @@ Tensor Tensor::allocate(DType dtype, Shape shape) {
   }
   const std::size_t alignment = bytes < kLarge ? kAlignment : kHugePage;
   const std::size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  void* memory = std::aligned_alloc(alignment, rounded == 0 ? kAlignment : rounded);
-  if (memory == nullptr) {
+  void* memory = nullptr;  // aligned_alloc would want whole huge pages
+  if (::posix_memalign(&memory, alignment, rounded == 0 ? kAlignment : rounded) != 0) {
     throw_error(ErrorKind::limit, "out of memory: {} bytes for a tensor of shape {}", bytes, to_string(tensor.shape_));
   }
   if (bytes >= kLarge) advise_huge_pages(memory, rounded);
