@@ -1,34 +1,16 @@
 // oneDNN's matmul primitive on bf16 operands, single-threaded.
 #include "cpu/dense/bf16_matmul.hpp"
 
-#include <omp.h>
-
 #include <dnnl.hpp>
 #include <vector>
 
 #include "base/error.hpp"
+#include "cpu/dense/onednn_thread.hpp"
 #include "cpu/isa.hpp"
 
 namespace sparse_run::cpu {
 
 namespace {
-
-const dnnl::engine& engine() {
-  static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
-  return cpu;
-}
-
-/// A thread that calls the library computes alone: the TBB arena owns all parallelism.
-struct ThreadStream {
-  dnnl::stream stream{engine()};
-  AlignedVector<std::byte> scratch;
-  ThreadStream() { omp_set_num_threads(1); }
-};
-
-ThreadStream& thread_stream() {
-  thread_local ThreadStream mine;
-  return mine;
-}
 
 dnnl::memory::desc plain(std::int64_t rows, std::int64_t columns, std::int64_t row, std::int64_t column,
                          dnnl::memory::data_type type) {
@@ -51,7 +33,7 @@ struct Bf16Matmul::Impl {
 Bf16Matmul::Bf16Matmul(const Shape& shape, const Bf16Matmul* like) : impl_(std::make_unique<Impl>()) {
   using dims = dnnl::memory::dims;
   using type = dnnl::memory::data_type;
-  thread_stream();  // creating a primitive must not start an OpenMP team either
+  onednn_thread();  // creating a primitive must not start an OpenMP team either
   try {
     impl_->shape = shape;
     impl_->a = plain(shape.m, shape.k, shape.a_row, 1, type::bf16);
@@ -65,7 +47,7 @@ Bf16Matmul::Bf16Matmul(const Shape& shape, const Bf16Matmul* like) : impl_(std::
     }
     dnnl::primitive_attr attributes;
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    const dnnl::matmul::primitive_desc description({impl_->a, impl_->b, impl_->c}, attributes, engine());
+    const dnnl::matmul::primitive_desc description({impl_->a, impl_->b, impl_->c}, attributes, onednn_engine());
     impl_->b = description.weights_desc();
     impl_->scratch = description.scratchpad_desc();
     impl_->primitive = dnnl::matmul(description);
@@ -81,25 +63,25 @@ Bf16Matmul& Bf16Matmul::operator=(Bf16Matmul&&) noexcept = default;
 
 AlignedVector<std::byte> Bf16Matmul::pack(const float* b, std::int64_t b_row, std::int64_t b_column) const {
   require(impl_->shape.b_row == 0, "Bf16Matmul: B was said to be plain");
-  ThreadStream& mine = thread_stream();
+  OnednnThread& mine = onednn_thread();
   AlignedVector<std::byte> packed(impl_->b.get_size());
   const dnnl::memory source(plain(impl_->shape.k, impl_->shape.n, b_row, b_column, dnnl::memory::data_type::f32),
-                            engine(),
+                            onednn_engine(),
                             const_cast<float*>(b));  // oneDNN takes non-const pointers; it only reads the source
-  dnnl::memory result(impl_->b, engine(), packed.data());
+  dnnl::memory result(impl_->b, onednn_engine(), packed.data());
   dnnl::reorder(source, result).execute(mine.stream, const_cast<dnnl::memory&>(source), result);
   mine.stream.wait();
   return packed;
 }
 
 void Bf16Matmul::run(const std::uint16_t* a, const void* b, float* c) const {
-  ThreadStream& mine = thread_stream();
+  OnednnThread& mine = onednn_thread();
   const std::size_t scratch_bytes = impl_->scratch.get_size();
   if (mine.scratch.size() < scratch_bytes) mine.scratch = AlignedVector<std::byte>(scratch_bytes);
-  const dnnl::memory source(impl_->a, engine(), const_cast<std::uint16_t*>(a));
-  const dnnl::memory weights(impl_->b, engine(), const_cast<void*>(b));
-  const dnnl::memory result(impl_->c, engine(), c);
-  const dnnl::memory scratch(impl_->scratch, engine(), mine.scratch.data());
+  const dnnl::memory source(impl_->a, onednn_engine(), const_cast<std::uint16_t*>(a));
+  const dnnl::memory weights(impl_->b, onednn_engine(), const_cast<void*>(b));
+  const dnnl::memory result(impl_->c, onednn_engine(), c);
+  const dnnl::memory scratch(impl_->scratch, onednn_engine(), mine.scratch.data());
   impl_->primitive.execute(
       mine.stream,
       {{DNNL_ARG_SRC, source}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DST, result}, {DNNL_ARG_SCRATCHPAD, scratch}});
