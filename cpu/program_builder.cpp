@@ -6,6 +6,7 @@
 
 #include "cpu/graph_kernels/grouped_bytes.hpp"
 #include "cpu/kernels/column_region.hpp"
+#include "cpu/kernels/slab_region.hpp"
 #include "cpu/parallel.hpp"
 #include "cpu/program.hpp"
 #include "cpu/reference_step.hpp"
@@ -239,6 +240,7 @@ class Program::Builder {
     });
     find_regions();
     select_kernels(count);
+    find_slabs();
     build_steps();
     if (policy_.memory != nullptr) policy_.memory->save();
   }
@@ -274,8 +276,26 @@ class Program::Builder {
     }
   }
 
+  /// Layers of few images that threads run by shares without joining after each.
+  void find_slabs() {
+    std::vector<bool> excluded = in_region_;
+    for (std::size_t i = 0; i < views_.size(); ++i) {
+      if (options_.kernels.contains(partition_.nodes[i])) excluded[i] = true;
+    }
+    for (ColumnRegion& region : find_slab_regions(partition_, views_, choices_, excluded, environment_)) {
+      for (std::size_t i = region.begin; i < region.end; ++i) {
+        in_region_[i] = true;
+        choices_[i].step.reset();
+      }
+      regions_.push_back(std::move(region));
+    }
+    std::ranges::sort(regions_, {}, &ColumnRegion::begin);
+  }
+
   void add_region(const ColumnRegion& region) {
-    ColumnStep made = build_column_step(region, views_, environment_);
+    const bool slabs = choices_[region.begin].entry != nullptr;  // columns of images were not asked for a kernel
+    ColumnStep made = slabs ? build_slab_step(region, views_, choices_, environment_)
+                            : build_column_step(region, views_, environment_);
     Entry entry;
     for (const ValueId id : region.inputs) entry.inputs.push_back(add_slot(id));
     for (const ValueId id : region.outputs) entry.outputs.push_back(add_slot(id));
@@ -283,9 +303,9 @@ class Program::Builder {
     for (std::size_t i = region.begin; i < region.end; ++i) {
       const NodeView& view = *views_[i];
       const std::size_t own = i - region.begin;
-      KernelChoice choice;
+      KernelChoice choice = std::move(choices_[i]);
       choice.kernel = std::move(made.kernels[own]);
-      choice.choice = std::move(made.placement[own]);
+      choice.choice = choice.choice.empty() ? made.placement[own] : choice.choice + "; " + made.placement[own];
       LayerReport layer = report(view.node(), view, std::move(choice));
       layer.executed_flops = made.flops[own];
       layer.flops = layer.executed_flops;

@@ -7,22 +7,13 @@
 #include "cpu/kernel_table.hpp"
 #include "cpu/kernels/convolution.hpp"
 #include "cpu/kernels/sparse_split.hpp"
+#include "cpu/kernels/sparse_variant.hpp"
 #include "cpu/kernels/sparsity_threshold.hpp"
 #include "cpu/parallel.hpp"
-#include "cpu/sparse/columns.hpp"
 
 namespace sparse_run::cpu {
 
 namespace {
-
-/// "4x128": vectors of a block, columns of a tile; "s" where strips are read.
-std::string variant_name(const SparseVariant& variant) {
-  return fmt::format("{}x{}{}", variant.vectors, variant.k_tile, variant.strip ? "s" : "");
-}
-
-std::vector<SparseVariant> sparse_variants(const Convolution& conv, const NodeView& view) {
-  return SparseColumns::candidates(view.zeros(1), conv.k(), conv.window);
-}
 
 /// Tasks are (image, group, lane slice, row slice): a thread that goes on to the next task mostly stays at its lanes,
 /// which are the ones it wrote in the layer before.
@@ -138,10 +129,8 @@ std::vector<std::string> variants_sparse(const NodeView& view, const Environment
 std::unique_ptr<Step> build_sparse(const NodeView& view, const Environment& environment) {
   Convolution conv;
   describe_convolution(view, conv);
-  const auto variants = sparse_variants(conv, view);
-  const auto named = std::ranges::find(variants, environment.variant, variant_name);
   return std::make_unique<SparseConvStep>(conv, view.weight(1)->by_rows(),
-                                          named == variants.end() ? variants.front() : *named, environment.threads);
+                                          sparse_variant(conv, view, environment.variant), environment.threads);
 }
 
 Estimate estimate_sparse_convolution(const NodeView& view, const Environment& environment) {
