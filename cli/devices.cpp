@@ -109,7 +109,9 @@ Precision cpu_precision(const Options& options, const std::function<void(const s
     case Precision::bf16:
       if (!cpu::has_bf16_products() && notice) {
         notice(
-            "--precision bf16: the instruction sets in use multiply no bf16; computed in f32, which is more precise");
+            "--precision bf16: the instruction sets in use multiply no bf16; sparse weights may be rounded to it, "
+            "products "
+            "are computed in f32");
       }
       return Precision::bf16;
     case Precision::f32:

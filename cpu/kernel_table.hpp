@@ -71,6 +71,8 @@ void register_blocked_plane_kernels(KernelTable& table);
 void register_matmul_kernels(KernelTable& table);
 void register_sparse_matmul_kernels(KernelTable& table);  ///< called by the former: tried first
 void register_sparse_rows_product_kernels(KernelTable& table);  ///< called by the former: few rows
+void register_bitmap_product_kernels(KernelTable& table);       ///< called by sparse products: few rows
+void register_group_product_kernels(KernelTable& table);        ///< called by sparse products: N:M weights, few rows
 void register_sparse_left_product_kernels(KernelTable& table);  ///< called by the former
 void register_blocked_matmul_kernels(KernelTable& table);  ///< called by the former: weights packed once
 void register_bf16_product_kernels(KernelTable& table);   ///< called by the former: only when bf16 is allowed

@@ -18,8 +18,10 @@
 #include "cpu/column/dense.hpp"
 #include "cpu/column/depthwise.hpp"
 #include "cpu/column/few_lanes.hpp"
+#include "cpu/sparse/bitmap.hpp"
 #include "cpu/sparse/blocks.hpp"
 #include "cpu/sparse/columns.hpp"
+#include "cpu/sparse/groups.hpp"
 #include "cpu/sparse/rows.hpp"
 
 namespace sparse_run::bench {
@@ -122,11 +124,55 @@ class Bench {
         fmt::print("{:<38} {:>9.4f} ms {:>6.1f} GB/s of weights, {} lanes, dense\n", name, time * 1e3,
                    4e-9 * static_cast<double>(w.size()) / time, lanes);
       }
-      for (const double zeros : kZeros) {
-        const cpu::SparseRows sparse(cpu::Csr::from_dense(random_floats(rows * k, zeros), rows, k), isa_);
-        const double time = best([&] { sparse.run(x.data(), k, 1, y.data(), rows, {}); });
-        fmt::print("{:<38} {:>9.4f} ms {:>6.1f} GB/s of weights, 1 lane, {:.0f}% zeros\n", name, time * 1e3,
-                   1e-9 * static_cast<double>(sparse.bytes()) / time, 100 * zeros);
+      for (const double zeros : {0.5, 0.7, 0.8, 0.9, 0.95}) {
+        sparse_vectors(name, cpu::Csr::from_dense(random_floats(rows * k, zeros), rows, k),
+                       fmt::format("{:.0f}% zeros", 100 * zeros), x, y);
+      }
+      for (const auto& [kept, of] : {std::pair<std::size_t, std::size_t>{2, 4}, {1, 4}, {1, 8}}) {
+        std::vector<float> patterned = w;
+        for (std::size_t i = 0; i < patterned.size(); ++i) {
+          if ((i % k + i / k * 5 + i % k / of * 3) % of >= kept) patterned[i] = 0;
+        }
+        sparse_vectors(name, cpu::Csr::from_dense(patterned, rows, k), fmt::format("{}:{}", kept, of), x, y);
+      }
+    }
+  }
+
+  /// Few lanes on every kernel for them that takes the weights.
+  void sparse_vectors(const std::string& name, const cpu::Csr& csr, const std::string& which,
+                      const std::vector<float>& x, std::vector<float>& y) const {
+    const auto line = [&](const char* kernel, std::size_t lanes, std::size_t bytes, double time) {
+      fmt::print("{:<38} {:>9.4f} ms {:>6.1f} GB/s of weights, {} lanes, {}, {}\n", name, time * 1e3,
+                 1e-9 * static_cast<double>(bytes) / time, lanes, which, kernel);
+    };
+    const std::size_t rows = csr.rows, k = csr.columns;
+    std::vector<float> half = x;  // every other activation 0, without a rhythm
+    for (std::size_t i = 0; i < half.size(); ++i) half[i] = i * 2654435761u >> 16 & 1u ? half[i] : 0;
+    const cpu::SparseRows gathers(csr, isa_);
+    const auto pattern = cpu::SparseGroups::pattern_of(csr);
+    for (const std::size_t lanes : {1, 2, 4, 8}) {
+      line("rows", lanes, gathers.bytes(), best([&] { gathers.run(x.data(), k, lanes, y.data(), rows, {}); }));
+      const cpu::SparseBitmap bitmap(csr, lanes, isa_);
+      cpu::AlignedVector<std::byte> workspace(bitmap.workspace_bytes());
+      const auto expand = [&](const std::vector<float>& from) {
+        bitmap.run(bitmap.gather(from.data(), k, workspace.data()), y.data(), rows, {}, 0, bitmap.blocks());
+      };
+      line("bitmap", lanes, bitmap.bytes(), best([&] { expand(x); }));
+      if (lanes == 1) line("bitmap, half the activations 0", 1, bitmap.bytes(), best([&] { expand(half); }));
+      if (pattern) {
+        for (const auto storage : {cpu::WeightStorage::f32, cpu::WeightStorage::bf16}) {
+          const cpu::SparseGroups groups(csr, *pattern, storage, isa_);
+          line(storage == cpu::WeightStorage::f32 ? "N:M" : "N:M in bf16", lanes, groups.bytes(),
+               best([&] { groups.run(x.data(), k, lanes, y.data(), rows, {}, 0, groups.slices()); }));
+        }
+      }
+      if (lanes > 2) {  // as columns, the transposition not counted
+        const auto variant = cpu::SparseColumns::candidates(csr.zeros(), k, 1, lanes, isa_).front();
+        const cpu::SparseColumns columns(csr, variant, isa_);
+        line("columns", lanes, columns.bytes(), best([&] {
+               columns.run(cpu::ColumnInput::rows(x.data(), static_cast<std::ptrdiff_t>(lanes)), lanes, y.data(), lanes,
+                           {});
+             }));
       }
     }
   }

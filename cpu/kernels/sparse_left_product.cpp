@@ -120,12 +120,14 @@ const Csr& rows_of(const NodeView& view, const LeftProduct& product) {
   return product.transposed ? view.weight(0)->by_columns() : view.weight(0)->by_rows();
 }
 
+template <WeightStorage Storage>
 std::unique_ptr<Step> build(const NodeView& view, const Environment& environment) {
   LeftProduct product;
   describe(view, product);
   const auto known = sparse_variants(view, product);
   const auto named = std::ranges::find(known, environment.variant, variant_name);
-  const SparseVariant variant = named == known.end() ? known.front() : *named;
+  SparseVariant variant = named == known.end() ? known.front() : *named;
+  variant.storage = Storage;
   return std::make_unique<LeftProductStep<SparseColumns>>(
       product, rows_of(view, product), variant.vectors, static_cast<std::int64_t>(variant.k_tile), environment.threads,
       [&](const Csr& slice) { return SparseColumns(slice, variant); });
@@ -148,7 +150,8 @@ std::unique_ptr<Step> build_blocks(const NodeView& view, const Environment& envi
                                                          [](const Csr& slice) { return SparseBlocks(slice); });
 }
 
-Estimate estimate_with(const NodeView& view, const Environment& environment, double efficiency) {
+Estimate estimate_with(const NodeView& view, const Environment& environment, double efficiency,
+                       double weight_bytes = 6) {
   LeftProduct product;
   describe(view, product);
   const auto weights = static_cast<double>(product.k) * static_cast<double>(product.rows);
@@ -156,13 +159,19 @@ Estimate estimate_with(const NodeView& view, const Environment& environment, dou
   Workload work;
   work.flops = 2 * weights * lanes;
   work.bytes = 4 * lanes * static_cast<double>(product.k + product.rows);
-  work.sparse_bytes = 6 * weights;
+  work.sparse_bytes = weight_bytes * weights;
   work.efficiency = efficiency;
   return estimate_sparse(work, environment);
 }
 
 Estimate estimate(const NodeView& view, const Environment& environment) {
   return estimate_with(view, environment, kSparseEfficiency);
+}
+Estimate estimate_bf16(const NodeView& view, const Environment& environment) {
+  return estimate_with(view, environment, kSparseEfficiency, 4);
+}
+Verdict check_bf16(const NodeView& view, const Environment& environment) {
+  return environment.precision == Precision::bf16 ? check(view, environment) : Verdict::pass_over();
 }
 Estimate estimate_blocks(const NodeView& view, const Environment& environment) {
   return estimate_with(view, environment, kSparseBlockEfficiency);
@@ -171,9 +180,14 @@ Estimate estimate_blocks(const NodeView& view, const Environment& environment) {
 }  // namespace
 
 void register_sparse_left_product_kernels(KernelTable& table) {
-  const KernelEntry sparse{"cpu.matmul.sparse_lanes.f32", check, build, -1, true, estimate, variants};
+  const KernelEntry sparse{
+      "cpu.matmul.sparse_lanes.f32", check, build<WeightStorage::f32>, -1, true, estimate, variants};
   table.add("MatMul", sparse);
   table.add("FusedMatMul", sparse, kInternalDomain);
+  const KernelEntry bf16{
+      "cpu.matmul.sparse_lanes.bf16", check_bf16, build<WeightStorage::bf16>, -1, true, estimate_bf16, variants};
+  table.add("MatMul", bf16);
+  table.add("FusedMatMul", bf16, kInternalDomain);
   const KernelEntry blocks{"cpu.matmul.block_lanes.f32", check_blocks, build_blocks, -1, true, estimate_blocks};
   table.add("MatMul", blocks);
   table.add("FusedMatMul", blocks, kInternalDomain);

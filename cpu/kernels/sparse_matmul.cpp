@@ -17,7 +17,7 @@ namespace sparse_run::cpu {
 
 namespace {
 
-constexpr std::int64_t kFewestTokens = 12;  // fewer leave most lanes of a vector empty
+constexpr std::int64_t kFewestTokens = 3;  // fewer leave most lanes of a vector empty
 
 /// "4x128": vectors of a block, rows of a panel.
 std::string variant_name(const SparseVariant& variant) { return fmt::format("{}x{}", variant.vectors, variant.k_tile); }
@@ -132,12 +132,14 @@ std::vector<std::string> variants_sparse(const NodeView& view, const Environment
   return names;
 }
 
+template <WeightStorage Storage>
 std::unique_ptr<Step> build_sparse(const NodeView& view, const Environment& environment) {
   SparseProduct product;
   describe_sparse_product(view, product);
   const auto variants = sparse_variants(view, product);
   const auto named = std::ranges::find(variants, environment.variant, variant_name);
-  const SparseVariant variant = named == variants.end() ? variants.front() : *named;
+  SparseVariant variant = named == variants.end() ? variants.front() : *named;
+  variant.storage = Storage;
   return std::make_unique<SparseProductStep<SparseColumns>>(
       product, feature_rows(view, product), std::int64_t{variant.vectors} * column_kernels(active_isa()).width,
       environment.threads, [&](const Csr& slice) { return SparseColumns(slice, variant); });
@@ -161,21 +163,29 @@ std::unique_ptr<Step> build_blocks(const NodeView& view, const Environment& envi
       [](const Csr& slice) { return SparseBlocks(slice); });
 }
 
-Estimate estimate_with(const NodeView& view, const Environment& environment, double efficiency) {
+Estimate estimate_with(const NodeView& view, const Environment& environment, double efficiency,
+                       double weight_bytes = 6) {
   SparseProduct product;
   describe_sparse_product(view, product);
   const auto weights = static_cast<double>(product.k) * static_cast<double>(product.features);
   const auto tokens = static_cast<double>(product.tokens);
+  const std::int64_t width = column_kernels(active_isa()).width;
   Workload work;
-  work.flops = 2 * weights * tokens;
+  work.flops = 2 * weights * static_cast<double>((product.tokens + width - 1) / width * width);  // in whole vectors
   work.bytes = 4 * 3 * tokens * static_cast<double>(product.k + product.features);  // transposed on the way
-  work.sparse_bytes = 6 * weights;
+  work.sparse_bytes = weight_bytes * weights;
   work.efficiency = efficiency;
   return estimate_sparse(work, environment);
 }
 
 Estimate estimate_sparse_product(const NodeView& view, const Environment& environment) {
   return estimate_with(view, environment, kSparseEfficiency);
+}
+Estimate estimate_bf16(const NodeView& view, const Environment& environment) {
+  return estimate_with(view, environment, kSparseEfficiency, 4);
+}
+Verdict check_bf16(const NodeView& view, const Environment& environment) {
+  return environment.precision == Precision::bf16 ? check_sparse(view, environment) : Verdict::pass_over();
 }
 Estimate estimate_blocks(const NodeView& view, const Environment& environment) {
   return estimate_with(view, environment, kSparseBlockEfficiency);
@@ -184,16 +194,28 @@ Estimate estimate_blocks(const NodeView& view, const Environment& environment) {
 }  // namespace
 
 void register_sparse_matmul_kernels(KernelTable& table) {
-  const KernelEntry sparse{"cpu.matmul.sparse_column.f32", check_sparse,   build_sparse, -1, true,
+  const KernelEntry sparse{"cpu.matmul.sparse_column.f32", check_sparse,   build_sparse<WeightStorage::f32>, -1, true,
                            estimate_sparse_product,        variants_sparse};
   table.add("MatMul", sparse);
   table.add("Gemm", sparse);
   table.add("FusedMatMul", sparse, kInternalDomain);
+  const KernelEntry bf16{"cpu.matmul.sparse_column.bf16",
+                         check_bf16,
+                         build_sparse<WeightStorage::bf16>,
+                         -1,
+                         true,
+                         estimate_bf16,
+                         variants_sparse};
+  table.add("MatMul", bf16);
+  table.add("Gemm", bf16);
+  table.add("FusedMatMul", bf16, kInternalDomain);
   const KernelEntry blocks{"cpu.matmul.block_column.f32", check_blocks, build_blocks, -1, true, estimate_blocks};
   table.add("MatMul", blocks);
   table.add("Gemm", blocks);
   table.add("FusedMatMul", blocks, kInternalDomain);
   register_sparse_rows_product_kernels(table);
+  register_bitmap_product_kernels(table);
+  register_group_product_kernels(table);
   register_sparse_left_product_kernels(table);
   register_sparse_left_kernels(table);
 }

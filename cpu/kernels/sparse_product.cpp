@@ -5,11 +5,10 @@
 
 #include "cpu/kernels/added_operands.hpp"
 #include "cpu/kernels/fused_activation.hpp"
-#include "cpu/kernels/sparsity_threshold.hpp"
 
 namespace sparse_run::cpu {
 
-std::optional<std::string> describe_sparse_product(const NodeView& view, SparseProduct& product) {
+std::optional<std::string> describe_sparse_product(const NodeView& view, SparseProduct& product, double fewest_zeros) {
   const Node& node = view.node();
   if (!view.all_f32()) return "operands are not all f32";
   if (view.weight(1) == nullptr) return "the weights are computed at run time";
@@ -27,8 +26,8 @@ std::optional<std::string> describe_sparse_product(const NodeView& view, SparseP
   product.activation = *activation;
   if (auto reason = describe_added(view, product.features, product.bias, product.residual)) return reason;
   const double zeros = view.zeros(1);
-  if (zeros < kSparseWorthTrying) {
-    return fmt::format("{:.0f}% zeros: not tried below {:.0f}%", 100 * zeros, 100 * kSparseWorthTrying);
+  if (zeros < fewest_zeros) {
+    return fmt::format("{:.0f}% zeros: not tried below {:.0f}%", 100 * zeros, 100 * fewest_zeros);
   }
   return std::nullopt;
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cpu/column/epilogue.hpp"
+#include "cpu/kernels/sparsity_threshold.hpp"
 #include "cpu/selection/weight_facts.hpp"
 #include "cpu/step.hpp"
 
@@ -19,8 +20,10 @@ struct SparseProduct {
   Activation activation;
 };
 
-/// Describes a MatMul, Gemm or FusedMatMul, or says why it is none that the sparse kernels compute.
-std::optional<std::string> describe_sparse_product(const NodeView& view, SparseProduct& product);
+/// Describes a MatMul, Gemm or FusedMatMul, or says why it is none that the sparse kernels compute; `fewest_zeros` is the
+/// share of zeros from which on they are tried.
+std::optional<std::string> describe_sparse_product(const NodeView& view, SparseProduct& product,
+                                                   double fewest_zeros = kSparseWorthTrying);
 
 /// The constant as rows of output features. Belongs to the view's weight.
 const Csr& feature_rows(const NodeView& view, const SparseProduct& product);

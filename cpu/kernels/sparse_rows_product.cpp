@@ -17,9 +17,9 @@ constexpr std::int64_t kMostTokens = 11;  // more fill the lanes of vectors
 /// Tasks are ranges of features.
 class SparseRowsProductStep final : public Step {
  public:
-  SparseRowsProductStep(const SparseProduct& product, const Csr& weights, int threads)
+  SparseRowsProductStep(const SparseProduct& product, const Csr& weights, WeightStorage storage, int threads)
       : product_(product),
-        weights_(weights),
+        weights_(weights, storage),
         tasks_(std::min<std::int64_t>(static_cast<std::int64_t>(weights_.slices()), threads == 1 ? 1 : 4 * threads)) {}
 
   std::size_t weight_bytes() const override { return weights_.bytes(); }
@@ -60,12 +60,18 @@ Verdict check(const NodeView& view, const Environment&) {
   return Verdict::accept();
 }
 
+Verdict check_bf16(const NodeView& view, const Environment& environment) {
+  return environment.precision == Precision::bf16 ? check(view, environment) : Verdict::pass_over();
+}
+
+template <WeightStorage Storage>
 std::unique_ptr<Step> build(const NodeView& view, const Environment& environment) {
   SparseProduct product;
   describe_sparse_product(view, product);
-  return std::make_unique<SparseRowsProductStep>(product, feature_rows(view, product), environment.threads);
+  return std::make_unique<SparseRowsProductStep>(product, feature_rows(view, product), Storage, environment.threads);
 }
 
+template <WeightStorage Storage>
 Estimate estimate(const NodeView& view, const Environment& environment) {
   SparseProduct product;
   describe_sparse_product(view, product);
@@ -74,7 +80,7 @@ Estimate estimate(const NodeView& view, const Environment& environment) {
   Workload work;
   work.flops = 2 * weights * tokens;
   work.bytes = 4 * tokens * static_cast<double>(product.k + product.features);
-  work.sparse_bytes = 6 * weights;
+  work.sparse_bytes = (Storage == WeightStorage::f32 ? 6 : 4) * weights;
   work.efficiency = kSparseEfficiency / 4;  // operands are gathered one by one
   return estimate_sparse(work, environment);
 }
@@ -82,10 +88,15 @@ Estimate estimate(const NodeView& view, const Environment& environment) {
 }  // namespace
 
 void register_sparse_rows_product_kernels(KernelTable& table) {
-  const KernelEntry sparse{"cpu.matmul.sparse_rows.f32", check, build, -1, true, estimate};
-  table.add("MatMul", sparse);
-  table.add("Gemm", sparse);
-  table.add("FusedMatMul", sparse, kInternalDomain);
+  const KernelEntry f32{"cpu.matmul.sparse_rows.f32", check, build<WeightStorage::f32>, -1, true,
+                        estimate<WeightStorage::f32>};
+  const KernelEntry bf16{"cpu.matmul.sparse_rows.bf16", check_bf16, build<WeightStorage::bf16>, -1, true,
+                         estimate<WeightStorage::bf16>};
+  for (const KernelEntry& entry : {f32, bf16}) {
+    table.add("MatMul", entry);
+    table.add("Gemm", entry);
+    table.add("FusedMatMul", entry, kInternalDomain);
+  }
 }
 
 }  // namespace sparse_run::cpu

@@ -123,8 +123,9 @@ TEST(EveryKernel, products_with_constants_on_either_side_equal_the_reference) {
     ran.merge(check_every_kernel(graph, *device, random()));
     if (HasFatalFailure()) return;
   }
-  for (const char* name : {"cpu.matmul.sparse_rows.f32", "cpu.matmul.sparse_column.f32", "cpu.matmul.sparse_lanes.f32",
-                           "cpu.matmul.sparse_left_vector.f32", "cpu.matmul.onednn.f32"}) {
+  for (const char* name :
+       {"cpu.matmul.sparse_rows.f32", "cpu.matmul.bitmap.f32", "cpu.matmul.sparse_column.f32",
+        "cpu.matmul.sparse_lanes.f32", "cpu.matmul.sparse_left_vector.f32", "cpu.matmul.onednn.f32"}) {
     EXPECT_TRUE(ran.contains(name)) << name << " never ran";
   }
 }
@@ -216,6 +217,54 @@ TEST(EveryKernel, weights_pruned_in_groups_of_four_rows_run_on_kernels_for_them)
     const auto ran = check_every_kernel(resolved(s.build(y)), *device, random());
     EXPECT_TRUE(ran.contains(left ? "cpu.matmul.block_lanes.f32" : "cpu.matmul.block_column.f32"))
         << rows << "x" << k << " times " << lanes;
+  }
+}
+
+/// Exactly `kept` entries in every group of `of` elements along dimension `axis` of a matrix.
+Tensor patterned(std::mt19937& random, Shape shape, std::size_t axis, std::int64_t kept, std::int64_t of) {
+  Tensor tensor = weights_of(random, shape, 0);
+  for (std::int64_t row = 0; row < shape[0]; ++row) {
+    for (std::int64_t column = 0; column < shape[1]; ++column) {
+      const std::int64_t along = axis == 0 ? row : column, across = axis == 0 ? column : row;
+      const std::int64_t turned = (along + across * 5 + along / of * 3) % of;
+      if (turned >= kept) tensor.data<float>()[static_cast<std::size_t>(row * shape[1] + column)] = 0;
+    }
+  }
+  return tensor;
+}
+
+TEST(EveryKernel, weights_of_pattern_n_of_m_run_on_the_kernel_for_them) {
+  std::mt19937 random = seeded_random();
+  const auto device = make_cpu_device(discover_machine());
+  for (int round = 0; round < 24; ++round) {
+    const std::int64_t k = 8 * static_cast<std::int64_t>(uniform(random, 1, 12));
+    const auto n = static_cast<std::int64_t>(pick(random, {1, 15, 16, 70}));
+    const auto m = static_cast<std::int64_t>(pick(random, {1, 2, 7, 16, 31}));
+    const auto of = static_cast<std::int64_t>(pick(random, {4, 8}));
+    const auto kept = static_cast<std::int64_t>(uniform(random, 1, static_cast<std::size_t>(of) / 2));
+    const bool transposed = round % 2 == 0;
+    GraphSketch s;
+    const Tensor w = transposed ? patterned(random, {n, k}, 1, kept, of) : patterned(random, {k, n}, 0, kept, of);
+    const Graph graph = resolved(
+        s.build(s.op("Gemm", {s.input("x", {m, k}), weight(s, random, w), s.constant(weights_of(random, {n}, 0))},
+                     {{"transB", std::int64_t{transposed ? 1 : 0}}})));
+    EXPECT_TRUE(check_every_kernel(graph, *device, random()).contains("cpu.matmul.n_of_m.f32"))
+        << kept << ":" << of << ", " << m << "x" << k << "x" << n;
+  }
+}
+
+/// A single row behind a ReLU: half of its activations are zero, whatever the weights are.
+TEST(EveryKernel, weights_of_zero_activations_are_skipped_even_where_none_is_zero) {
+  std::mt19937 random = seeded_random();
+  const auto device = make_cpu_device(discover_machine());
+  for (const double zeros : {0.0, 0.5, 0.9}) {
+    GraphSketch s;
+    const ValueId x = s.op("Relu", {s.input("x", {1, 300})});
+    const Graph graph = resolved(s.build(s.op("MatMul", {x, s.constant(weights_of(random, {300, 77}, zeros))})));
+    const auto inputs = random_inputs(graph, random());
+    const auto expected = run_whole(*compile_whole(graph, *device, {{1, "cpu.reference"}}), graph, inputs);
+    const auto executable = compile_whole(graph, *device, {{1, "cpu.matmul.bitmap.f32"}});
+    expect_same(run_whole(*executable, graph, inputs)[0].tensor, expected[0].tensor, 1e-4);
   }
 }
 

@@ -53,7 +53,8 @@ TEST(Selector, equal_layers_are_timed_once) {
     EXPECT_EQ(layer.candidates.front().kernel, layer.kernel);
     EXPECT_TRUE(layer.candidates.front().timed);
     for (const KernelCandidate& candidate : layer.candidates) {
-      EXPECT_TRUE(!candidate.timed || layer.candidates.front().seconds <= candidate.seconds);
+      // another variant of the same kernel may be faster by less than what trials differ
+      EXPECT_TRUE(!candidate.timed || 0.96 * layer.candidates.front().seconds <= candidate.seconds);
     }
     EXPECT_GE(layer.sparse_from, 0);
     EXPECT_LE(layer.sparse_from, 1);

@@ -18,6 +18,8 @@ SparseColumns::SparseColumns(const Csr& weights, SparseVariant variant, Isa isa,
     require(strip_ && variant.k_tile % strip_->tap_at.size() == 0 && k_ % strip_->tap_at.size() == 0,
             "SparseColumns: the window cannot be read by strips");
   }
+  const bool halves = variant.storage == WeightStorage::bf16;
+  require(!halves || !variant.strip, "SparseColumns: strips keep weights in f32");
   require(panel_floats(variant.k_tile) + lane_step() <= kSparsePanelFloats,
           "SparseColumns: variant outside its bounds");
   std::vector<bool> used(k_ / variant.k_tile + 1);
@@ -28,14 +30,18 @@ SparseColumns::SparseColumns(const Csr& weights, SparseVariant variant, Isa isa,
   }
   if (kept.empty()) kept.push_back(0);
 
-  steps_.reserve(nnz_ / 2 + nnz_ / 64 + 64);
+  const auto reserve = [&](auto& steps) { steps.reserve(nnz_ / 2 + nnz_ / 64 + 64); };
+  halves ? reserve(half_steps_) : reserve(steps_);
   std::vector<std::size_t> next(weights.row_begin.begin(), weights.row_begin.end() - 1);  // entry each row has come to
   for (const std::size_t tile : kept) {
     const std::size_t k_begin = tile * variant.k_tile;
     add_tile(weights, k_begin, std::min(k_, k_begin + variant.k_tile), tile == kept.front() || tile == kept.back(),
              next);
   }
-  if (steps_.capacity() > steps_.size() + steps_.size() / 32) steps_.shrink_to_fit();  // grown beyond the guess
+  const auto shrink = [](auto& steps) {  // grown beyond the guess
+    if (steps.capacity() > steps.size() + steps.size() / 32) steps.shrink_to_fit();
+  };
+  halves ? shrink(half_steps_) : shrink(steps_);
   if (nnz_ == 0) tiles_.front().k_end = tiles_.front().k_begin;  // nothing to collect
 }
 
@@ -57,9 +63,10 @@ void SparseColumns::add_tile(const Csr& weights, std::size_t k_begin, std::size_
   std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return count[a] > count[b]; });
   if (order.size() % 2 != 0) order.push_back(order.back());  // a row paired with itself computes the same twice
 
+  const bool halves = variant_.storage == WeightStorage::bf16;
   SparseTile tile{k_begin,
                   k_end,
-                  steps_.size(),
+                  halves ? half_steps_.size() : steps_.size(),
                   row_list_.size(),
                   runs_.size(),
                   0,
@@ -81,7 +88,11 @@ void SparseColumns::add_tile(const Csr& weights, std::size_t k_begin, std::size_
         step.at[p] = filled ? place[weights.column[entry] - k_begin] : zeros;
         step.weight[p] = filled ? weights.value[entry] : 0.0f;
       }
-      steps_.push_back(step);
+      if (halves) {
+        half_steps_.push_back({{step.at[0], step.at[1]}, {to_bf16(step.weight[0]), to_bf16(step.weight[1])}});
+      } else {
+        steps_.push_back(step);
+      }
     }
     if (runs_.size() == tile.first_run || runs_.back().steps != steps) {
       runs_.push_back({static_cast<std::uint32_t>(steps), 0});
@@ -154,7 +165,7 @@ std::vector<SparseVariant> SparseColumns::candidates(double zeros, std::size_t k
 }
 
 std::size_t SparseColumns::bytes() const noexcept {
-  return steps_.size() * sizeof(SparseStep) + row_list_.size() * sizeof(std::uint32_t) +
+  return steps_.size() * sizeof(SparseStep) + half_steps_.size() * sizeof(SparseHalfStep) + row_list_.size() * sizeof(std::uint32_t) +
          runs_.size() * sizeof(SparseRun) + tiles_.size() * sizeof(SparseTile);
 }
 
@@ -163,6 +174,7 @@ void SparseColumns::run(const ColumnInput& input, std::size_t lane_begin, std::s
   const SparsePack pack{tiles_.data(),
                         tiles_.size(),
                         steps_.data(),
+                        variant_.storage == WeightStorage::bf16 ? half_steps_.data() : nullptr,
                         row_list_.data(),
                         runs_.data(),
                         variant_.vectors,

@@ -7,6 +7,7 @@
 #include "cpu/column/aligned.hpp"
 #include "cpu/sparse/csr.hpp"
 #include "cpu/sparse/kernels.hpp"
+#include "cpu/sparse/weight_storage.hpp"
 
 namespace sparse_run::cpu {
 
@@ -15,6 +16,7 @@ struct SparseVariant {
   int vectors = 4;           ///< lanes of a block, in vectors: 1 … kSparseVectors
   std::size_t k_tile = 128;  ///< columns of W whose rows of X lie in the panel at once
   bool strip = false;        ///< the panel holds each element of an image once (StripLayout), whole channels at a time
+  WeightStorage storage = WeightStorage::f32;  ///< of weights; strips keep f32
 
   friend bool operator==(const SparseVariant&, const SparseVariant&) = default;
 };
@@ -70,6 +72,7 @@ class SparseColumns {
   std::optional<StripLayout> strip_;
   std::vector<SparseTile> tiles_;
   AlignedVector<SparseStep> steps_;
+  AlignedVector<SparseHalfStep> half_steps_;  ///< in place of steps_ when stored as bf16
   AlignedVector<std::uint32_t> row_list_;
   std::vector<SparseRun> runs_;
 };

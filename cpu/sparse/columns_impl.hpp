@@ -1,12 +1,14 @@
 // Sparse weights times a column, two rows at a time from a panel in the innermost cache: templates over a vector type.
 #pragma once
 
+#include <type_traits>
 #include <utility>
 
 #include "cpu/column/activation_impl.hpp"
 #include "cpu/column/collect_impl.hpp"
 #include "cpu/sparse/kernels.hpp"
 #include "cpu/sparse/strip_impl.hpp"
+#include "cpu/sparse/weight_storage_impl.hpp"
 
 // Measured on an AVX-512 server core and not used, because one load per multiply-add is what bounds this loop: one row
 // at a time (8% slower at 70-80% zeros), four rows (3-6% slower), weights broadcast from a register (6% slower), sums
@@ -18,6 +20,7 @@ namespace sparse_run::cpu {
 template <class V>
 struct SparseCall {
   const SparseStep* steps;
+  const SparseHalfStep* half_steps;  // in place of steps, when not null
   const std::uint32_t* rows;
   const SparseRun* runs;
   std::size_t run_count;
@@ -63,11 +66,26 @@ struct SparseRow {
   }
 };
 
-template <class V, int Vectors, SparseLanes Lanes>
+template <class V>
+[[gnu::always_inline]] inline void broadcast_weights(const SparseStep& step, typename V::F (&weight)[2]) {
+  weight[0] = V::broadcast(step.weight[0]);
+  weight[1] = V::broadcast(step.weight[1]);
+}
+template <class V>
+[[gnu::always_inline]] inline void broadcast_weights(const SparseHalfStep& step, typename V::F (&weight)[2]) {
+  StoredWeights<V>::broadcast_pair(step.weight, weight[0], weight[1]);
+}
+
+template <class V, int Vectors, SparseLanes Lanes, class Step>
 [[gnu::noinline]] void sparse_tile(const SparseCall<V>& call) {
   using F = typename V::F;
   using Row = SparseRow<V, Vectors, Lanes>;
-  const SparseStep* step = call.steps;
+  const Step* step;
+  if constexpr (std::is_same_v<Step, SparseStep>) {
+    step = call.steps;
+  } else {
+    step = call.half_steps;
+  }
   const std::uint32_t* rows = call.rows;
   const float* panel = call.panel;
   float* const y = call.y;
@@ -81,7 +99,7 @@ template <class V, int Vectors, SparseLanes Lanes>
   const std::uint32_t next_share = call.pairs == 0 ? 0 : (next_rows + call.pairs - 1) / call.pairs;
   for (const SparseRun* run = call.runs; run != runs_end; ++run) {
     const std::uint32_t steps = run->steps;
-    const std::size_t bytes = steps * sizeof(SparseStep);
+    const std::size_t bytes = steps * sizeof(Step);
     for (std::uint32_t pair = run->pairs; pair > 0; --pair, rows += 2) {
       const char* const weights_ahead = reinterpret_cast<const char*>(step) + kSparseWeightsAhead;
       for (std::size_t at = 0; at <= bytes; at += 64) __builtin_prefetch(weights_ahead + at);
@@ -123,15 +141,16 @@ template <class V, int Vectors, SparseLanes Lanes>
           for (int v = 0; v < Vectors; ++v) sum[p][v] = Row::load(call, from, v);
         }
       }
-      for (const SparseStep* const end = step + steps; step != end; ++step) {
+      for (const Step* const end = step + steps; step != end; ++step) {
         std::uint32_t at;
         __builtin_memcpy(&at, step->at, sizeof at);  // one load for both places
+        F weight[2];
+        broadcast_weights<V>(*step, weight);
 #pragma GCC unroll 2
         for (int p = 0; p < 2; ++p, at >>= 16) {
-          const F weight = V::broadcast(step->weight[p]);
           const float* x = panel + (at & 0xffffu);
 #pragma GCC unroll 8
-          for (int v = 0; v < Vectors; ++v) sum[p][v] = V::fma(weight, V::load(x + v * V::width), sum[p][v]);
+          for (int v = 0; v < Vectors; ++v) sum[p][v] = V::fma(weight[p], V::load(x + v * V::width), sum[p][v]);
         }
       }
       if (call.last) {
@@ -156,16 +175,20 @@ template <class V, int Vectors, SparseLanes Lanes>
   }
 }
 
-/// sparse_tile by [vectors - 1][lanes].
+/// sparse_tile by [vectors - 1][lanes], and with weights in bf16, which strips do not have.
 template <class V>
 struct SparseTiles {
   using Kernel = void (*)(const SparseCall<V>&);
   Kernel kernel[kSparseVectors][3];
+  Kernel halves[kSparseVectors][2];
 
   template <int... Vectors>
   constexpr explicit SparseTiles(std::integer_sequence<int, Vectors...>)
-      : kernel{{sparse_tile<V, Vectors + 1, SparseLanes::whole>, sparse_tile<V, Vectors + 1, SparseLanes::partial>,
-                sparse_tile<V, Vectors + 1, SparseLanes::cut>}...} {}
+      : kernel{{sparse_tile<V, Vectors + 1, SparseLanes::whole, SparseStep>,
+                sparse_tile<V, Vectors + 1, SparseLanes::partial, SparseStep>,
+                sparse_tile<V, Vectors + 1, SparseLanes::cut, SparseStep>}...},
+        halves{{sparse_tile<V, Vectors + 1, SparseLanes::whole, SparseHalfStep>,
+                sparse_tile<V, Vectors + 1, SparseLanes::partial, SparseHalfStep>}...} {}
 };
 
 /// All rows of one block: a tile of the input after the other. `another` block of as many lanes comes after it.
@@ -182,13 +205,16 @@ void sparse_block(const SparsePack& pack, const Collector& collector, SparseCall
     for (int v = 0; v < vectors; ++v) V::store(panel + tile.zeros + v * V::width, V::zero());
     call.first = i == 0;
     call.last = last;
-    call.steps = pack.steps + tile.first_step;
+    const bool in_halves = pack.half_steps != nullptr;
+    call.steps = in_halves ? nullptr : pack.steps + tile.first_step;
+    call.half_steps = in_halves ? pack.half_steps + tile.first_step : nullptr;
     call.rows = pack.rows + tile.first_row;
     call.runs = pack.runs + tile.first_run;
     call.run_count = tile.runs;
     call.pairs = tile.pairs;
     call.curve = call.last ? curve : nullptr;
-    tiles.kernel[vectors - 1][static_cast<int>(lanes)](call);
+    const auto which = static_cast<std::size_t>(lanes);
+    (in_halves ? tiles.halves[vectors - 1][which] : tiles.kernel[vectors - 1][which])(call);
   }
 }
 

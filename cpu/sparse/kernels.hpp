@@ -34,6 +34,13 @@ struct SparseStep {
 };
 static_assert(sizeof(SparseStep) == 12);
 
+/// The same with weights in bf16.
+struct SparseHalfStep {
+  std::uint16_t at[2];
+  std::uint16_t weight[2];
+};
+static_assert(sizeof(SparseHalfStep) == 8);
+
 /// The entries of one K tile, rows paired in descending order of their number of entries.
 struct SparseTile {
   std::size_t k_begin, k_end;
@@ -48,6 +55,7 @@ struct SparsePack {
   const SparseTile* tiles;
   std::size_t tile_count;  ///< at least 1; every row occurs in the first and in the last
   const SparseStep* steps;
+  const SparseHalfStep* half_steps;  ///< in place of steps when not null; not with strips
   const std::uint32_t* rows;
   const SparseRun* runs;
   int vectors;               ///< lanes of a whole block, in vectors; the panel's pitch
@@ -72,6 +80,7 @@ struct SparseRowsPack {
   std::size_t rows;
   const std::uint16_t* at;
   const float* weights;
+  const std::uint16_t* halves;  ///< the weights in bf16, in place of `weights` when not null
   const std::uint16_t* active;
 };
 

@@ -9,7 +9,7 @@
 
 namespace sparse_run::cpu {
 
-SparseRows::SparseRows(const Csr& weights, Isa isa)
+SparseRows::SparseRows(const Csr& weights, WeightStorage storage, Isa isa)
     : rows_(weights.rows),
       k_(weights.columns),
       nnz_(weights.nnz()),
@@ -41,7 +41,12 @@ SparseRows::SparseRows(const Csr& weights, Isa isa)
           const bool filled = step < entries[i];
           const std::size_t entry = filled ? next[order_[first + i]] + step : 0;
           at_.push_back(filled ? static_cast<std::uint16_t>(weights.column[entry] - k_begin) : std::uint16_t{0});
-          weights_.push_back(filled ? weights.value[entry] : 0.0f);
+          const float weight = filled ? weights.value[entry] : 0.0f;
+          if (storage == WeightStorage::bf16) {
+            halves_.push_back(to_bf16(weight));
+          } else {
+            weights_.push_back(weight);
+          }
           if (filled) active |= 1u << i;
         }
         active_.push_back(static_cast<std::uint16_t>(active));
@@ -54,7 +59,8 @@ SparseRows::SparseRows(const Csr& weights, Isa isa)
 }
 
 std::size_t SparseRows::bytes() const noexcept {
-  return at_.size() * sizeof(std::uint16_t) + weights_.size() * sizeof(float) + active_.size() * sizeof(std::uint16_t) +
+  return at_.size() * sizeof(std::uint16_t) + weights_.size() * sizeof(float) +
+         halves_.size() * sizeof(std::uint16_t) + active_.size() * sizeof(std::uint16_t) +
          order_.size() * sizeof(std::uint32_t) + slices_.size() * sizeof(SparseSlice);
 }
 
@@ -62,7 +68,8 @@ std::size_t SparseRows::slices() const noexcept { return slices_.size() / tiles_
 
 void SparseRows::run(const float* x, std::size_t x_stride, std::size_t lanes, float* y, std::size_t y_stride,
                      const Epilogue& epilogue, std::size_t slice_begin, std::size_t slice_end) const noexcept {
-  const SparseRowsPack pack{slices_.data(), tiles_, order_.data(), rows_, at_.data(), weights_.data(), active_.data()};
+  const SparseRowsPack pack{slices_.data(), tiles_, order_.data(), rows_, at_.data(), weights_.data(),
+                            halves_.empty() ? nullptr : halves_.data(), active_.data()};
   kernels_->rows(pack, slice_begin, slice_end, x, x_stride, lanes, y, y_stride, epilogue);
 }
 

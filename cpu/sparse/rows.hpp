@@ -6,6 +6,7 @@
 #include "cpu/column/aligned.hpp"
 #include "cpu/sparse/csr.hpp"
 #include "cpu/sparse/kernels.hpp"
+#include "cpu/sparse/weight_storage.hpp"
 
 namespace sparse_run::cpu {
 
@@ -17,7 +18,8 @@ namespace sparse_run::cpu {
 /// of threads may run disjoint slices at once.
 class SparseRows {
  public:
-  explicit SparseRows(const Csr& weights, Isa isa = active_isa());
+  explicit SparseRows(const Csr& weights, Isa isa = active_isa()) : SparseRows(weights, WeightStorage::f32, isa) {}
+  SparseRows(const Csr& weights, WeightStorage storage, Isa isa = active_isa());
 
   std::size_t rows() const noexcept { return rows_; }
   std::size_t k() const noexcept { return k_; }
@@ -44,6 +46,7 @@ class SparseRows {
   std::vector<SparseSlice> slices_;
   AlignedVector<std::uint16_t> at_;
   AlignedVector<float> weights_;
+  AlignedVector<std::uint16_t> halves_;  ///< in place of weights_ when stored as bf16
   std::vector<std::uint16_t> active_;
 };
 

@@ -19,14 +19,18 @@ TEST_P(SparseRowsTest, random_products_equal_plain_loops) {
     const std::size_t rows = uniform(random, 0, 60), k = pick(random, {0, 1, 2, 17, 100, 333});
     const std::size_t lanes = uniform(random, 1, 3), x_stride = k + 1, y_stride = rows + 2;
     const double zeros = std::vector<double>{0, 0.5, 0.9, 0.98, 1}[uniform(random, 0, 4)];
-    const Csr w = Csr::from_dense(random_floats(random, rows * k, zeros), rows, k);
+    const WeightStorage storage = round % 4 < 2 ? WeightStorage::f32 : WeightStorage::bf16;
+    Csr w = Csr::from_dense(random_floats(random, rows * k, zeros), rows, k);
+    if (storage == WeightStorage::bf16) {
+      for (float& weight : w.value) weight = from_bf16(to_bf16(weight));  // nothing more is lost then
+    }
     const std::vector<float> x = random_floats(random, lanes * x_stride), bias = random_floats(random, rows);
     const std::vector<float> start = random_floats(random, lanes * y_stride);
     const bool with_bias = round % 2 == 0, with_residual = round % 3 == 0, curved = round % 5 == 0;
     std::vector<float> y = start;
     const Epilogue epilogue{with_bias ? bias.data() : nullptr, with_residual ? y.data() : nullptr, y_stride,
                             curved ? Activation::of(Curve::tanh) : Activation::relu()};
-    const SparseRows sparse(w, GetParam());
+    const SparseRows sparse(w, storage, GetParam());
     const std::size_t middle = uniform(random, 0, sparse.slices());
     sparse.run(x.data(), x_stride, lanes, y.data(), y_stride, epilogue, 0, middle);
     sparse.run(x.data(), x_stride, lanes, y.data(), y_stride, epilogue, middle, sparse.slices());

@@ -1,0 +1,98 @@
+// Lays sparse weights out by columns within blocks of rows, and lists the columns that have an activation.
+#include "cpu/sparse/bitmap.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.hpp"
+
+namespace sparse_run::cpu {
+
+namespace {
+
+constexpr std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+}  // namespace
+
+SparseBitmap::SparseBitmap(const Csr& weights, std::size_t lanes, Isa isa)
+    : rows_(weights.rows), k_(weights.columns), nnz_(weights.nnz()), lanes_(lanes), kernels_(&bitmap_kernels(isa)) {
+  require(lanes >= 1 && lanes <= kBitmapLanes, "SparseBitmap: lanes outside their bounds");
+  const std::size_t block_rows = bitmap_block_rows(lanes), bytes = block_rows / 8, all = blocks();
+  bits_.resize(all * k_ * bytes);
+  offset_.resize(all * k_);
+  first_.resize(all * chunks());
+  weights_.resize(nnz_ + kBitmapSlack);
+  std::vector<std::uint32_t> count(k_);
+  std::vector<std::size_t> place(k_);
+  std::size_t next = 0;
+  for (std::size_t block = 0; block < all; ++block) {
+    const std::size_t row_begin = block * block_rows, row_end = std::min(rows_, row_begin + block_rows);
+    std::fill(count.begin(), count.end(), 0u);
+    for (std::size_t i = weights.row_begin[row_begin]; i < weights.row_begin[row_end]; ++i) ++count[weights.column[i]];
+    for (std::size_t column = 0; column < k_; ++column) {
+      const std::size_t chunk = block * chunks() + column / kBitmapChunk;
+      if (column % kBitmapChunk == 0) first_[chunk] = next;
+      place[column] = next;
+      offset_[block * k_ + column] = static_cast<std::uint16_t>(next - first_[chunk]);
+      next += count[column];
+    }
+    for (std::size_t row = row_begin; row < row_end; ++row) {
+      const std::size_t bit = row - row_begin;
+      for (std::size_t i = weights.row_begin[row]; i < weights.row_begin[row + 1]; ++i) {
+        const std::size_t column = weights.column[i];
+        bits_[(block * k_ + column) * bytes + bit / 8] |= static_cast<std::uint8_t>(1u << bit % 8);
+        weights_[place[column]++] = weights.value[i];
+      }
+    }
+  }
+  skips_ = std::ranges::all_of(weights.value, [](float w) { return std::isfinite(w); });
+  const double entries = k_ == 0 || all == 0 ? 0 : static_cast<double>(nnz_) / static_cast<double>(k_ * all);
+  lines_ahead_ = 1 + static_cast<std::size_t>(entries / 16);
+}
+
+std::size_t SparseBitmap::blocks() const noexcept {
+  return (rows_ + bitmap_block_rows(lanes_) - 1) / bitmap_block_rows(lanes_);
+}
+
+std::size_t SparseBitmap::bytes() const noexcept {
+  return bits_.size() + offset_.size() * sizeof(std::uint16_t) + first_.size() * sizeof(std::size_t) +
+         weights_.size() * sizeof(float);
+}
+
+std::size_t SparseBitmap::workspace_bytes() const noexcept {
+  return aligned(k_ * sizeof(std::uint16_t)) + aligned((chunks() + 1) * sizeof(std::uint32_t)) +
+         aligned((k_ + 1) * lanes_ * sizeof(float));
+}
+
+BitmapInput SparseBitmap::gather(const float* x, std::size_t x_stride, std::byte* workspace) const noexcept {
+  auto* const columns = reinterpret_cast<std::uint16_t*>(workspace);
+  auto* const begin = reinterpret_cast<std::uint32_t*>(workspace + aligned(k_ * sizeof(std::uint16_t)));
+  auto* const values =
+      reinterpret_cast<float*>(reinterpret_cast<std::byte*>(begin) + aligned((chunks() + 1) * sizeof(std::uint32_t)));
+  std::uint32_t count = 0;
+  begin[0] = 0;
+  for (std::size_t chunk = 0; chunk < chunks(); ++chunk) {
+    const std::size_t first = chunk * kBitmapChunk, end = std::min(k_, first + kBitmapChunk);
+    for (std::size_t column = first; column < end; ++column) {  // branchless: which are zero cannot be foreseen
+      columns[count] = static_cast<std::uint16_t>(column - first);
+      bool active = !skips_;
+      for (std::size_t lane = 0; lane < lanes_; ++lane) {
+        const float value = x[lane * x_stride + column];
+        values[count * lanes_ + lane] = value;
+        active |= value != 0;
+      }
+      count += active ? 1 : 0;
+    }
+    begin[chunk + 1] = count;
+  }
+  return {columns, begin, values};
+}
+
+void SparseBitmap::run(const BitmapInput& input, float* y, std::size_t y_stride, const Epilogue& epilogue,
+                       std::size_t block_begin, std::size_t block_end) const noexcept {
+  const BitmapPack pack{rows_,           k_,          chunks(), lanes_, bits_.data(), offset_.data(), first_.data(),
+                        weights_.data(), lines_ahead_};
+  kernels_->run(pack, input, block_begin, block_end, y, y_stride, epilogue);
+}
+
+}  // namespace sparse_run::cpu
