@@ -4,14 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <mutex>
 #include <random>
 #include <set>
-#include <thread>
 
-#include "comm/loopback.hpp"
-#include "comm/progress.hpp"
-#include "cpu/device.hpp"
+#include "cli/thread_ranks_test.hpp"
 #include "cpu/reference/evaluator.hpp"
 #include "graph/passes/pipeline.hpp"
 #include "runtime/distributed/graph_layout.hpp"
@@ -121,17 +117,8 @@ std::vector<Value> inputs_of(const Edges& edges, unsigned seed) {
           Value(Tensor::of<std::int64_t>({count}, std::span<const std::int64_t>(edges.targets))), Value(weights)};
 }
 
-std::unique_ptr<Session> make_session(const std::shared_ptr<const Graph>& graph) {
-  SessionOptions options;
-  options.threads = 1;
-  return std::make_unique<Session>(
-      graph, std::vector<std::shared_ptr<Device>>{cpu::make_cpu_device(Machine{})},
-      std::make_shared<reference::ReferenceEvaluator>(),
-      [](const Graph& of) { return single_device_plan(of, "cpu", "test"); }, options);
-}
-
 std::shared_ptr<const Graph> resolved(const std::shared_ptr<const Graph>& model) {
-  const auto session = make_session(model);
+  const auto session = one_thread_session(model);
   std::vector<Type> types;
   for (const Port& port : session->inputs()) types.push_back(port.type);
   reference::ReferenceEvaluator evaluator;
@@ -140,55 +127,21 @@ std::shared_ptr<const Graph> resolved(const std::shared_ptr<const Graph>& model)
   return std::make_shared<const Graph>(specialize(*session->graph(), types, evaluator, passes));
 }
 
-struct Outcome {
-  std::vector<std::vector<Value>> results;  // by request
-  std::vector<RankReport> reports;          // by rank
+struct Outcome : StreamOutcome {
   std::vector<std::string> notices;
 };
 
-/// Runs requests over ranks, threads of this process. The first error is thrown, the leader's before the others'.
 Outcome run(int size, const std::shared_ptr<const Graph>& model, const std::vector<std::vector<Value>>& requests,
             NodeCut cut = NodeCut::ranges) {
-  comm::LoopbackHub hub(size);
   Outcome outcome;
-  outcome.results.resize(requests.size());
-  outcome.reports.resize(static_cast<std::size_t>(size));
-  std::vector<std::exception_ptr> errors(static_cast<std::size_t>(size));
   const auto graph = resolved(model);
-  const auto rank_body = [&](int rank) {
-    try {
-      comm::Progress transport(hub.link(rank), comm::ProgressOptions{20, 500});
-      Cluster cluster(transport);
-      GraphFormOptions options;
-      options.cut = cut;
-      if (rank == 0) options.notice = [&](const std::string& text) { outcome.notices.push_back(text); };
-      GraphForm form(cluster, split_graph(graph), std::move(options), make_session);
-      RankReport& report = outcome.reports[static_cast<std::size_t>(rank)];
-      if (rank != 0) {
-        report = form.follow();
-        cluster.agree("run", std::nullopt);
-        return;
-      }
-      cluster.phase("run", [&] {
-        RequestStream stream;
-        for (std::size_t i = 0; i < requests.size(); ++i) stream.requests.push_back(static_cast<std::int64_t>(i));
-        stream.inputs = [&](std::int64_t request) { return requests[static_cast<std::size_t>(request)]; };
-        stream.sink = [&](std::int64_t request, std::vector<Value> outputs) {
-          outcome.results[static_cast<std::size_t>(request)] = std::move(outputs);
-        };
-        report = form.lead(stream);
-      });
-    } catch (...) {
-      errors[static_cast<std::size_t>(rank)] = std::current_exception();
-    }
+  const auto make = [&](Cluster& cluster) {
+    GraphFormOptions options;
+    options.cut = cut;
+    if (cluster.leads()) options.notice = [&](const std::string& text) { outcome.notices.push_back(text); };
+    return std::make_unique<GraphForm>(cluster, split_graph(graph), std::move(options), one_thread_session);
   };
-  std::vector<std::thread> threads;
-  for (int rank = 1; rank < size; ++rank) threads.emplace_back(rank_body, rank);
-  rank_body(0);
-  for (std::thread& thread : threads) thread.join();
-  for (const auto& error : errors) {
-    if (error) std::rethrow_exception(error);
-  }
+  static_cast<StreamOutcome&>(outcome) = run_stream(size, requests, make);
   return outcome;
 }
 
@@ -242,7 +195,7 @@ TEST(GraphForm, ranks_agree_with_one_and_send_each_row_once) {
     const Edges edges = random_edges(random, nodes, count);
     const auto model = two_layers(nodes, count);
     const std::vector<std::vector<Value>> requests = {inputs_of(edges, seed)};
-    const auto expected = make_session(model)->run(requests[0]);
+    const auto expected = one_thread_session(model)->run(requests[0]);
     for (const int size : {1, 2, 3, 4}) {
       SCOPED_TRACE(fmt::format("{} nodes, {} edges, {} ranks", nodes, count, size));
       const Outcome outcome = run(size, model, requests);
@@ -261,7 +214,7 @@ TEST(GraphForm, every_way_to_cut_gives_the_same) {
   const Edges edges = random_edges(random, 90, 400);
   const auto model = two_layers(90, 400);
   const std::vector<std::vector<Value>> requests = {inputs_of(edges, 2)};
-  expect_same(run(3, model, requests, NodeCut::best).results[0], make_session(model)->run(requests[0]));
+  expect_same(run(3, model, requests, NodeCut::best).results[0], one_thread_session(model)->run(requests[0]));
 }
 
 TEST(GraphForm, a_graph_is_divided_once_while_its_edges_stay_the_same) {
@@ -272,7 +225,7 @@ TEST(GraphForm, a_graph_is_divided_once_while_its_edges_stay_the_same) {
                                                     inputs_of(second, 4), inputs_of(first, 5)};
   const Outcome outcome = run(3, model, requests);
   EXPECT_EQ(outcome.notices.size(), 3u);
-  const auto session = make_session(model);
+  const auto session = one_thread_session(model);
   for (std::size_t i = 0; i < requests.size(); ++i) expect_same(outcome.results[i], session->run(requests[i]));
 }
 

@@ -300,6 +300,13 @@ std::vector<Value> GatheredInputs::first_request() const {
   return request;
 }
 
+std::vector<Value> GatheredInputs::hand_over() {
+  std::vector<Value> request = first_request();
+  inputs.clear();
+  mapped.clear();
+  return request;
+}
+
 std::int64_t GatheredInputs::rows_per_request() const {
   if (batching.is_job) return batching.micro_batch;
   for (const JobInput& input : inputs) {

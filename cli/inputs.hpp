@@ -23,6 +23,8 @@ struct GatheredInputs {
 
   /// The values of one request of `batching.micro_batch` rows from the start (everything when it is no job).
   std::vector<Value> first_request() const;
+  /// first_request() of what is needed once: nothing here keeps the values alive any more.
+  std::vector<Value> hand_over();
   std::int64_t rows_per_request() const;  ///< of the first split or batched input; 1 when there is none
 };
 

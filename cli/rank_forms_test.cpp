@@ -3,12 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <random>
-#include <thread>
 
-#include "comm/faults.hpp"
-#include "comm/loopback.hpp"
-#include "comm/progress.hpp"
-#include "cpu/device.hpp"
+#include "cli/thread_ranks_test.hpp"
 #include "cpu/reference/evaluator.hpp"
 #include "graph/passes/pipeline.hpp"
 #include "partitioner/rank_stages.hpp"
@@ -59,78 +55,22 @@ std::shared_ptr<const Graph> make_model(std::int64_t tokens = kFewTokens) {
   return std::make_shared<const Graph>(std::move(builder).build());
 }
 
-std::unique_ptr<Session> make_session(const std::shared_ptr<const Graph>& graph) {
-  SessionOptions options;
-  options.threads = 1;
-  return std::make_unique<Session>(
-      graph, std::vector<std::shared_ptr<Device>>{cpu::make_cpu_device(Machine{})},
-      std::make_shared<reference::ReferenceEvaluator>(),
-      [](const Graph& of) { return single_device_plan(of, "cpu", "test"); }, options);
-}
-
 using MakeForm = std::function<std::unique_ptr<RankForm>(Cluster&)>;
-
-/// Runs a stream of requests over `size` ranks, threads of this process. The outputs by request; what a rank throws is
-/// thrown, the leader's before the others'.
-std::vector<std::vector<Value>> run_stream(int size, const std::vector<Tensor>& inputs, const MakeForm& make,
-                                           const comm::Faults& faults = {}, double deadline_s = 20,
-                                           const std::function<void(std::int64_t)>& on_sink = nullptr) {
-  comm::LoopbackHub hub(size);
-  std::vector<std::vector<Value>> results(inputs.size());
-  std::vector<std::exception_ptr> errors(static_cast<std::size_t>(size));
-  const auto rank_body = [&](int rank) {
-    try {
-      comm::Progress transport(with_faults(hub.link(rank), rank == size - 1 ? faults : comm::Faults{}),
-                               comm::ProgressOptions{deadline_s, 500});
-      Cluster cluster(transport);
-      const auto form = make(cluster);
-      if (rank != 0) {
-        form->follow();
-        cluster.agree("run", std::nullopt);
-        return;
-      }
-      cluster.phase("run", [&] {
-        RequestStream stream;
-        for (std::size_t i = 0; i < inputs.size(); ++i) stream.requests.push_back(static_cast<std::int64_t>(i));
-        stream.inputs = [&](std::int64_t request) {
-          return std::vector<Value>{inputs[static_cast<std::size_t>(request)]};
-        };
-        std::int64_t expected = 0;
-        stream.sink = [&](std::int64_t request, std::vector<Value> outputs) {
-          EXPECT_EQ(request, expected++) << "results are out of order";
-          if (on_sink) on_sink(request);
-          results[static_cast<std::size_t>(request)] = std::move(outputs);
-        };
-        form->lead(stream);
-      });
-    } catch (...) {
-      errors[static_cast<std::size_t>(rank)] = std::current_exception();
-    }
-  };
-  std::vector<std::thread> threads;
-  for (int rank = 1; rank < size; ++rank) threads.emplace_back(rank_body, rank);
-  rank_body(0);
-  for (std::thread& thread : threads) thread.join();
-  for (const auto& error : errors) {
-    if (error) std::rethrow_exception(error);
-  }
-  return results;
-}
 
 class Forms : public testing::Test {
  protected:
   explicit Forms(std::int64_t tokens = kFewTokens) : model_(make_model(tokens)) {
     std::mt19937 random(9);
-    for (int i = 0; i < 17; ++i) inputs_.push_back(random_matrix(random, tokens, kWidth, 0));
+    for (int i = 0; i < 17; ++i) inputs_.push_back({random_matrix(random, tokens, kWidth, 0)});
     reference::ReferenceEvaluator evaluator;
-    const auto session = make_session(model_);
-    const std::vector<Type> types{Type::of(inputs_[0])};
+    const auto session = one_thread_session(model_);
+    const std::vector<Type> types{Type::of(inputs_[0][0])};
     graph_ = std::make_shared<const Graph>(specialize(*session->graph(), types, evaluator, {}));
-    for (const Tensor& input : inputs_) expected_.push_back(session->run(std::vector<Value>{input}));
+    for (const auto& input : inputs_) expected_.push_back(session->run(input));
   }
   MakeForm data() {
     return [this](Cluster& cluster) -> std::unique_ptr<RankForm> {
-      auto session = std::shared_ptr<Session>(make_session(model_));
+      auto session = std::shared_ptr<Session>(one_thread_session(model_));
       return std::make_unique<DataForm>(
           cluster, [session](std::span<const Value> values) { return session->run(values); }, DataStreamOptions{},
           nullptr, nullptr);
@@ -145,7 +85,7 @@ class Forms : public testing::Test {
       options.groups = groups;
       options.signature_of = [](std::int64_t) { return 0; };
       return std::make_unique<PipelineForm>(cluster, std::vector<PipelineSignature>{{graph_, plan}}, options,
-                                            make_session, nullptr);
+                                            one_thread_session, nullptr);
     };
   }
   MakeForm rows() {
@@ -155,7 +95,7 @@ class Forms : public testing::Test {
       std::vector<RowProgram> programs{split_rows(*graph_, cluster.rank(), cluster.size(), options)};
       EXPECT_EQ(programs[0].split_nodes > 0, cluster.size() > 1);
       return std::make_unique<RowForm>(
-          cluster, std::move(programs), [](std::int64_t) { return 0; }, make_session, nullptr);
+          cluster, std::move(programs), [](std::int64_t) { return 0; }, one_thread_session, nullptr);
     };
   }
   void expect_same(const std::vector<std::vector<Value>>& results, float tolerance) const {
@@ -173,22 +113,24 @@ class Forms : public testing::Test {
 
   std::shared_ptr<const Graph> model_;
   std::shared_ptr<const Graph> graph_;
-  std::vector<Tensor> inputs_;
+  std::vector<std::vector<Value>> inputs_;
   std::vector<std::vector<Value>> expected_;
 };
 
 TEST_F(Forms, data_gives_the_bits_of_one_rank) {
-  for (int size : {1, 2, 3, 4}) expect_same(run_stream(size, inputs_, data()), 0);
+  for (int size : {1, 2, 3, 4}) expect_same(run_stream(size, inputs_, data()).results, 0);
 }
 
 TEST_F(Forms, pipeline_gives_the_bits_of_one_rank) {
-  for (int size : {1, 2, 3}) expect_same(run_stream(size, inputs_, pipeline(1)), 0);
+  for (int size : {1, 2, 3}) expect_same(run_stream(size, inputs_, pipeline(1)).results, 0);
 }
 
-TEST_F(Forms, pipelines_side_by_side_give_the_bits_of_one_rank) { expect_same(run_stream(4, inputs_, pipeline(2)), 0); }
+TEST_F(Forms, pipelines_side_by_side_give_the_bits_of_one_rank) {
+  expect_same(run_stream(4, inputs_, pipeline(2)).results, 0);
+}
 
 TEST_F(Forms, rows_give_the_results_of_one_rank) {
-  for (int size : {2, 3}) expect_same(run_stream(size, inputs_, rows()), 1e-5f);
+  for (int size : {2, 3}) expect_same(run_stream(size, inputs_, rows()).results, 1e-5f);
 }
 
 /// With so many tokens that sparse products keep them in the lanes of vectors.
@@ -202,16 +144,18 @@ TEST_F(FormsInLanes, rows_cut_matrices_on_the_left) {
     return node.is("FusedMatMul", kInternalDomain) && graph_->value(node.inputs[0]).constant.has_value();
   });
   ASSERT_TRUE(in_lanes);
-  for (int size : {2, 3}) expect_same(run_stream(size, inputs_, rows()), 1e-5f);
+  for (int size : {2, 3}) expect_same(run_stream(size, inputs_, rows()).results, 1e-5f);
 }
 
-TEST_F(FormsInLanes, pipeline_gives_the_bits_of_one_rank) { expect_same(run_stream(2, inputs_, pipeline(1)), 0); }
+TEST_F(FormsInLanes, pipeline_gives_the_bits_of_one_rank) {
+  expect_same(run_stream(2, inputs_, pipeline(1)).results, 0);
+}
 
 TEST_F(Forms, delayed_links_change_nothing) {
   comm::Faults faults;
   faults.delay_s = 0.002;
-  expect_same(run_stream(3, inputs_, data(), faults), 0);
-  expect_same(run_stream(2, inputs_, pipeline(1), faults), 0);
+  expect_same(run_stream(3, inputs_, data(), {faults}).results, 0);
+  expect_same(run_stream(2, inputs_, pipeline(1), {faults}).results, 0);
 }
 
 std::string complaint_of(const std::function<void()>& body, ErrorKind kind) {
@@ -227,14 +171,14 @@ std::string complaint_of(const std::function<void()>& body, ErrorKind kind) {
 TEST_F(Forms, a_failing_link_is_named_with_edge_and_request) {
   comm::Faults faults;
   faults.fail = 3;
-  const auto text = complaint_of([&] { run_stream(2, inputs_, pipeline(1), faults); }, ErrorKind::comm);
+  const auto text = complaint_of([&] { run_stream(2, inputs_, pipeline(1), {faults}); }, ErrorKind::comm);
   EXPECT_THAT(text, HasSubstr("rank 1"));
 }
 
 TEST_F(Forms, a_lost_message_ends_a_pipeline_instead_of_hanging_it) {
   comm::Faults faults;
   faults.lose = 2;
-  const auto text = complaint_of([&] { run_stream(2, inputs_, pipeline(1), faults, 1.0); }, ErrorKind::comm);
+  const auto text = complaint_of([&] { run_stream(2, inputs_, pipeline(1), {faults, 1.0}); }, ErrorKind::comm);
   EXPECT_THAT(text, HasSubstr("lost"));
 }
 
@@ -243,7 +187,7 @@ TEST_F(Forms, an_error_of_the_sink_ends_every_form_with_its_kind) {
     if (request == 4) throw Error(ErrorKind::input, "the disk is full");
   };
   for (const MakeForm& make : {data(), pipeline(1), rows()}) {
-    const auto text = complaint_of([&] { run_stream(2, inputs_, make, {}, 20, full); }, ErrorKind::input);
+    const auto text = complaint_of([&] { run_stream(2, inputs_, make, {.on_sink = full}); }, ErrorKind::input);
     EXPECT_THAT(text, HasSubstr("the disk is full"));
   }
 }

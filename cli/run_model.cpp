@@ -345,14 +345,18 @@ class ModelRun {
                                expected_->comparisons().end());
   }
 
+  /// Whether nothing needs the inputs again after results are there.
+  bool runs_once() const { return !options_.benchmark && !options_.profile && !options_.explain; }
+
   void run() {
     const auto& sinks = make_sinks();
     const auto start = Clock::now();
     if (inputs_.batching.is_job) {
       run_as_job(sinks);
     } else {
-      const auto outputs = in_model([&] { return session_->run(inputs_.first_request(), run_options_); });
       const std::int64_t rows = inputs_.rows_per_request();
+      auto inputs = runs_once() ? inputs_.hand_over() : inputs_.first_request();
+      const auto outputs = in_model([&] { return session_->run(std::move(inputs), run_options_); });
       for (const auto& sink : sinks) sink->take(0, rows, rows, outputs);
     }
     run_seconds_ = seconds_since(start);

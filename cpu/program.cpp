@@ -57,42 +57,52 @@ std::unique_ptr<Program::Frame> Program::take_frame() const {
   return frame;
 }
 
+void Program::bind_input(const Group& group, Value input, std::vector<Value>& values) const {
+  const int owner = input_slots_[static_cast<std::size_t>(group.external)];
+  for (const int member : group.members) {
+    if (member == owner) continue;
+    const Slot& slot = slots_[static_cast<std::size_t>(member)];
+    Tensor& whole = input.tensor;
+    values[static_cast<std::size_t>(member)] = Tensor::view(
+        slot.type.dtype, *slot.type.shape, static_cast<std::byte*>(whole.raw()) + slot.offset, whole.owner());
+  }
+  values[static_cast<std::size_t>(owner)] = std::move(input);
+}
+
+void Program::bind_output(const Group& group, Value& output, std::vector<Value>& values) const {
+  const int owner = output_slots_[static_cast<std::size_t>(group.external)];
+  const Type& type = slots_[static_cast<std::size_t>(owner)].type;
+  if (output.absent()) output = Tensor::allocate(type.dtype, *type.shape);
+  require(output.is_tensor() && output.tensor.dtype() == type.dtype && output.tensor.shape() == *type.shape,
+          "an output's memory has another type than the partition computes");
+  for (const int member : group.members) {
+    if (member == owner) continue;
+    values[static_cast<std::size_t>(member)] =
+        output.tensor.reshaped(*slots_[static_cast<std::size_t>(member)].type.shape);
+  }
+  values[static_cast<std::size_t>(owner)] = output;
+}
+
 void Program::run(std::span<const Value> inputs, std::span<Value> outputs, RunState& state) const {
+  run_consuming({inputs.begin(), inputs.end()}, outputs, state);  // the caller's handles keep everything alive
+}
+
+void Program::run_consuming(std::vector<Value> inputs, std::span<Value> outputs, RunState& state) const {
   require(inputs.size() == input_slots_.size() && outputs.size() == output_slots_.size(),
           "a program was run with another number of values than it was compiled for");
   auto frame = take_frame();
   std::vector<Value>& values = frame->values;
   for (const Group& group : groups_) {
-    if (group.storage == Storage::dynamic) {
-      values[static_cast<std::size_t>(group.members.front())] = Value{};
-      continue;
-    }
-    if (group.storage != Storage::input && group.storage != Storage::output) continue;
     const auto index = static_cast<std::size_t>(group.external);
-    const auto owner =
-        static_cast<std::size_t>(group.storage == Storage::input ? input_slots_[index] : output_slots_[index]);
-    const Slot& slot = slots_[owner];
-    if (group.storage == Storage::input) {
-      values[owner] = inputs[index];
-    } else {
-      if (outputs[index].absent()) outputs[index] = Tensor::allocate(slot.type.dtype, *slot.type.shape);
-      require(outputs[index].is_tensor() && outputs[index].tensor.dtype() == slot.type.dtype &&
-                  outputs[index].tensor.shape() == *slot.type.shape,
-              "an output's memory has another type than the partition computes");
-      values[owner] = outputs[index];
-    }
-    for (const int member : group.members) {
-      const auto other = static_cast<std::size_t>(member);
-      if (other == owner) continue;
-      const Slot& member_slot = slots_[other];
-      Tensor& whole = values[owner].tensor;
-      values[other] = group.storage == Storage::output
-                          ? whole.reshaped(*member_slot.type.shape)
-                          : Tensor::view(member_slot.type.dtype, *member_slot.type.shape,
-                                         static_cast<std::byte*>(whole.raw()) + member_slot.offset, whole.owner());
-    }
+    if (group.storage == Storage::dynamic) values[static_cast<std::size_t>(group.members.front())] = Value{};
+    if (group.storage == Storage::input) bind_input(group, std::move(inputs[index]), values);
+    if (group.storage == Storage::output) bind_output(group, outputs[index], values);
   }
+  execute(std::move(frame), outputs, state);
+}
 
+void Program::execute(std::unique_ptr<Frame> frame, std::span<Value> outputs, RunState& state) const {
+  std::vector<Value>& values = frame->values;
   if (state.times != nullptr) {
     state.times->begin_ns.assign(layer_count_, 0);
     state.times->end_ns.assign(layer_count_, 0);

@@ -27,6 +27,7 @@ class Program final : public Executable {
   ~Program() override;
 
   void run(std::span<const Value> inputs, std::span<Value> outputs, RunState& state) const override;
+  void run_consuming(std::vector<Value> inputs, std::span<Value> outputs, RunState& state) const override;
   std::vector<LayerReport> layers() const override;
   std::size_t workspace_bytes() const override { return arena_bytes_ + grouped_bytes_; }
   std::size_t weight_bytes() const override;
@@ -63,11 +64,17 @@ class Program final : public Executable {
     std::size_t scratch_offset = 0;
     std::string where;                 ///< "node 'x' (Conv)", for error context
     std::vector<LayerReport> reports;  ///< of its layers: one node each
-    std::vector<int> released;         ///< dynamic slots nothing needs after this step
+    std::vector<int> released;         ///< dynamic slots and inputs' slots that nothing needs after this step
   };
   class Builder;
 
   std::unique_ptr<Frame> take_frame() const;
+  /// Sets the slots of an input's group to the input and what is taken of it.
+  void bind_input(const Group& group, Value input, std::vector<Value>& values) const;
+  /// Sets the slots of an output's group to the caller's memory, which is allocated where there is none.
+  void bind_output(const Group& group, Value& output, std::vector<Value>& values) const;
+  /// Runs all steps on a frame whose inputs are bound.
+  void execute(std::unique_ptr<Frame> frame, std::span<Value> outputs, RunState& state) const;
 
   std::vector<Slot> slots_;
   std::vector<Group> groups_;
@@ -76,7 +83,7 @@ class Program final : public Executable {
   std::vector<int> input_slots_;   ///< parallel to the partition's inputs
   std::vector<int> output_slots_;  ///< parallel to the partition's outputs
   std::size_t arena_bytes_ = 0;
-  std::size_t grouped_bytes_ = 0;  ///< of lists of edges, kept by the device
+  std::size_t grouped_bytes_ = 0;              ///< of lists of edges, kept by the device
   std::shared_ptr<WorkspacePool> workspaces_;  // shared by the programs of a device
   mutable std::mutex frames_mutex_;
   mutable std::vector<std::unique_ptr<Frame>> frames_;  ///< idle working memory of finished executions

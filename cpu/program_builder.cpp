@@ -468,6 +468,10 @@ class Program::Builder {
       if (group.storage == Storage::dynamic && group.last >= 0 && !holds_output(group)) {
         entries[static_cast<std::size_t>(group.last)].released.push_back(group.members.front());
       }
+      if (group.storage == Storage::input && group.last >= 0 && !holds_output(group)) {
+        auto& released = entries[static_cast<std::size_t>(group.last)].released;
+        released.insert(released.end(), group.members.begin(), group.members.end());
+      }
       if (group.storage != Storage::planned || group.first < 0) continue;
       requests.push_back({group.bytes, group.first, group.last});
       offsets.push_back(&group.offset);

@@ -59,6 +59,11 @@ class Executable {
   /// partition.outputs: a tensor already there, of the resolved type and shape, is written in place; an absent one is
   /// set by the device. Runs to completion in the calling thread and the TBB arena it is in. Throws Error.
   virtual void run(std::span<const Value> inputs, std::span<Value> outputs, RunState& state) const;
+  /// The same with inputs that the caller is done with: their memory may be freed as soon as nothing reads it any more,
+  /// long before the execution ends. By default it is freed afterwards.
+  virtual void run_consuming(std::vector<Value> inputs, std::span<Value> outputs, RunState& state) const {
+    run(inputs, outputs, state);
+  }
   /// For devices with memory of their own. `inputs` and `outputs` as above, all present and in the device's memory;
   /// the queue keeps them alive. Enqueues the work on the compute stream behind `after` and returns; `state` lives
   /// until the event is reached. A failure, of the work or of what it waited for, is the event's; Error(device) is

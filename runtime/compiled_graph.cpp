@@ -104,7 +104,7 @@ void CompiledGraph::trace_stages(std::span<const StageTime> stages, const std::v
   }
 }
 
-std::vector<Value> CompiledGraph::run_stages(std::span<const Value> inputs, std::span<RunState> states,
+std::vector<Value> CompiledGraph::run_stages(std::vector<Value> inputs, std::span<RunState> states,
                                              std::vector<LayerTimes>* times, const Request& request) const {
   const Admission::Grant grant =
       stages_.asynchronous ? compiler_.admission->enter(stages_.request_bytes, request.cancelled) : Admission::Grant();
@@ -113,14 +113,14 @@ std::vector<Value> CompiledGraph::run_stages(std::span<const Value> inputs, std:
                       states, *request.cuts);
   }
   auto flow = take_flow();
-  std::vector<Value> values = flow->run(inputs, states);  // a flow that failed is dropped
+  std::vector<Value> values = flow->run(std::move(inputs), states);  // a flow that failed is dropped
   if (request.trace != nullptr) trace_stages(flow->times(), *times, *request.trace);
   const std::lock_guard lock(flows_mutex_);
   flows_.push_back(std::move(flow));
   return values;
 }
 
-std::vector<Value> CompiledGraph::run(std::span<const Value> inputs, const Request& request) const {
+std::vector<Value> CompiledGraph::run(std::vector<Value> inputs, const Request& request) const {
   std::vector<LayerTimes> own_times;
   std::vector<LayerTimes>* times = request.times;
   if (times == nullptr && request.trace != nullptr) times = &own_times;
@@ -130,20 +130,21 @@ std::vector<Value> CompiledGraph::run(std::span<const Value> inputs, const Reque
   for (std::size_t i = 0; i < states.size(); ++i) {
     states[i] = {request.bodies, request.cancelled, times != nullptr ? &(*times)[i] : nullptr, request.random};
   }
-  const std::vector<Value> values = run_stages(inputs, states, times, request);
-  std::vector<Value> rest;
-  if (later_) {
-    std::vector<Value> crossing;
-    crossing.reserve(staged_.later_inputs.size());
-    for (const std::size_t index : staged_.later_inputs) crossing.push_back(values[index]);
-    Request continued = request;
-    continued.times = nullptr;
-    rest = later_->run(crossing, continued);
+  std::vector<Value> values = run_stages(std::move(inputs), states, times, request);
+  std::vector<Value> outputs(staged_.outputs.size());
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (!staged_.outputs[i].later) outputs[i] = values[staged_.outputs[i].index];
   }
-  std::vector<Value> outputs;
-  outputs.reserve(staged_.outputs.size());
-  for (const StagedGraph::Source& source : staged_.outputs) {
-    outputs.push_back(source.later ? rest[source.index] : values[source.index]);
+  if (!later_) return outputs;
+  std::vector<Value> crossing;
+  crossing.reserve(staged_.later_inputs.size());
+  for (const std::size_t index : staged_.later_inputs) crossing.push_back(values[index]);
+  values.clear();
+  Request continued = request;
+  continued.times = nullptr;
+  std::vector<Value> rest = later_->run(std::move(crossing), continued);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (staged_.outputs[i].later) outputs[i] = rest[staged_.outputs[i].index];
   }
   return outputs;
 }

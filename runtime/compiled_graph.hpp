@@ -18,16 +18,17 @@ class CompiledGraph {
   /// Resolves, fuses, plans and compiles `graph` for inputs of these types. `compiler` must outlive it.
   CompiledGraph(const Graph& graph, std::span<const Type> types, const Compiler& compiler);
 
-  /// Values parallel to graph.inputs(). Called inside the session's arena, unless asynchronous(): then outside.
-  std::vector<Value> run(std::span<const Value> inputs, const Request& request) const;
+  /// Values parallel to graph.inputs(), each let go when nothing reads it any more. Called inside the session's arena,
+  /// unless asynchronous(): then outside.
+  std::vector<Value> run(std::vector<Value> inputs, const Request& request) const;
   /// Something runs on a device with memory of its own: the caller waits for it.
   bool asynchronous() const noexcept { return asynchronous_; }
   const std::shared_ptr<const CompileReport>& report() const noexcept { return report_; }
 
  private:
   std::unique_ptr<RequestFlow> take_flow() const;
-  std::vector<Value> run_stages(std::span<const Value> inputs, std::span<RunState> states,
-                                std::vector<LayerTimes>* times, const Request& request) const;
+  std::vector<Value> run_stages(std::vector<Value> inputs, std::span<RunState> states, std::vector<LayerTimes>* times,
+                                const Request& request) const;
   void compile_stages(CompileReport& report);
   void trace_stages(std::span<const StageTime> stages, const std::vector<LayerTimes>& layers, Trace& trace) const;
 

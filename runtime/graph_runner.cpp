@@ -58,7 +58,7 @@ std::shared_ptr<const CompiledGraph> GraphRunner::compiled_for(std::span<const T
   }
 }
 
-std::vector<Value> GraphRunner::run(std::span<const Value> inputs, const Request& request) {
+std::vector<Value> GraphRunner::run(std::vector<Value> inputs, const Request& request) {
   std::vector<Type> types;
   types.reserve(inputs.size());
   for (const Value& value : inputs) types.push_back(Type::of(value));
@@ -66,10 +66,10 @@ std::vector<Value> GraphRunner::run(std::span<const Value> inputs, const Request
   std::vector<Value> outputs;
   compiler_.arena->execute([&] {
     compiled = compiled_for(types);
-    if (!compiled->asynchronous()) outputs = compiled->run(inputs, request);
+    if (!compiled->asynchronous()) outputs = compiled->run(std::move(inputs), request);
   });
   // No worker of the arena may sleep while devices work.
-  if (compiled->asynchronous()) outputs = compiled->run(inputs, request);
+  if (compiled->asynchronous()) outputs = compiled->run(std::move(inputs), request);
   return outputs;
 }
 

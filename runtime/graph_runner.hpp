@@ -52,7 +52,8 @@ class GraphRunner {
 
   std::shared_ptr<const CompiledGraph> compiled_for(std::span<const Type> types);
   /// From any thread. Inside the arena, as bodies are, only when nothing runs on devices with memory of their own.
-  std::vector<Value> run(std::span<const Value> inputs, const Request& request);
+  /// Inputs are let go when nothing reads them any more.
+  std::vector<Value> run(std::vector<Value> inputs, const Request& request);
   const Graph& graph() const noexcept { return *graph_; }
 
  private:

@@ -28,10 +28,31 @@ tbb::flow::sender<tbb::flow::continue_msg>& RequestFlow::Nodes::sender() const {
   return *join;
 }
 
+namespace {
+
+/// Which values one stage alone reads on the host, so that it may have them.
+std::vector<bool> values_of_sole_readers(const Graph& graph, const StageGraph& stages) {
+  std::vector<int> readers(graph.values().size(), 0);
+  for (const Stage& stage : stages.stages) {
+    if (stage.kind == Stage::Kind::compute && stage.location == kHost) {
+      for (const ValueId id : stage.work.inputs) ++readers[id];
+    }
+    if (stage.kind == Stage::Kind::copy_in) {
+      for (const ValueId id : stage.values) ++readers[id];
+    }
+  }
+  std::vector<bool> sole(readers.size());
+  for (ValueId id = 0; id < readers.size(); ++id) sole[id] = readers[id] == 1 && !graph.is_output(id);
+  return sole;
+}
+
+}  // namespace
+
 RequestFlow::RequestFlow(const Graph& graph, const StageGraph& stages, StagingPool& staging)
     : graph_(graph),
       stages_(stages),
       staging_(staging),
+      sole_reader_(values_of_sole_readers(graph, stages)),
       source_(flow_),
       sink_(flow_, [this](const Message&) { finished_.release(); }),
       values_(stages.asynchronous ? stages.devices.size() + 1 : 1, std::vector<Value>(graph.values().size())),
@@ -88,9 +109,11 @@ void RequestFlow::execute(std::size_t index) {
     std::vector<Value>& values = at(kHost);
     std::vector<Value> inputs;
     inputs.reserve(stage.work.inputs.size());
-    for (const ValueId id : stage.work.inputs) inputs.push_back(values[id]);
+    for (const ValueId id : stage.work.inputs) {
+      inputs.push_back(sole_reader_[id] ? std::exchange(values[id], Value{}) : values[id]);
+    }
     std::vector<Value> outputs(stage.work.outputs.size());
-    stage.executable->run(inputs, outputs, states_[static_cast<std::size_t>(stage.partition)]);
+    stage.executable->run_consuming(std::move(inputs), outputs, states_[static_cast<std::size_t>(stage.partition)]);
     for (std::size_t i = 0; i < outputs.size(); ++i) values[stage.work.outputs[i]] = std::move(outputs[i]);
   } catch (...) {
     fail(std::current_exception());
@@ -172,9 +195,9 @@ std::vector<Value> RequestFlow::collect() const {
   return outputs;
 }
 
-std::vector<Value> RequestFlow::run(std::span<const Value> inputs, std::span<RunState> states) {
+std::vector<Value> RequestFlow::run(std::vector<Value> inputs, std::span<RunState> states) {
   states_ = states;
-  for (std::size_t i = 0; i < inputs.size(); ++i) at(kHost)[graph_.inputs()[i]] = inputs[i];
+  for (std::size_t i = 0; i < inputs.size(); ++i) at(kHost)[graph_.inputs()[i]] = std::move(inputs[i]);
   for (StageTime& time : times_) time = {};
   if (!nodes_.empty()) {
     source_.try_put(Message{});

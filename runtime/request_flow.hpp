@@ -34,11 +34,12 @@ class RequestFlow {
   RequestFlow(const RequestFlow&) = delete;
   RequestFlow& operator=(const RequestFlow&) = delete;
 
-  /// Values parallel to graph.inputs(); the outputs in order, on the host. `states` by partition. The first error of
-  /// any stage is rethrown after all running stages have ended; the flow is usable again afterwards.
+  /// Values parallel to graph.inputs(), each let go once the last stage that reads it is done with it; the outputs in
+  /// order, on the host. `states` by partition. The first error of any stage is rethrown after all running stages have
+  /// ended; the flow is usable again afterwards.
   /// Call it inside the arena when no stage is asynchronous: the calling thread computes. Call it outside otherwise:
   /// the calling thread sleeps while the arena's workers and the devices work.
-  std::vector<Value> run(std::span<const Value> inputs, std::span<RunState> states);
+  std::vector<Value> run(std::vector<Value> inputs, std::span<RunState> states);
   /// Of the last run, parallel to the stages.
   std::span<const StageTime> times() const noexcept { return times_; }
 
@@ -69,6 +70,7 @@ class RequestFlow {
   const Graph& graph_;
   const StageGraph& stages_;
   StagingPool& staging_;
+  std::vector<bool> sole_reader_;  ///< by value: one stage reads it on the host, and no caller gets it
   tbb::flow::graph flow_;
   tbb::flow::broadcast_node<Message> source_;
   Join sink_;

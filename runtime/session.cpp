@@ -60,7 +60,7 @@ class SessionBodies final : public BodyRunner {
     Request request;
     request.bodies = this;
     request.random = &random;
-    return runner(body).run(all, request);
+    return runner(body).run(std::move(all), request);
   }
 
  private:
@@ -195,13 +195,17 @@ std::shared_ptr<const CompileReport> Session::prepare(std::span<const Type> type
 }
 
 std::vector<Value> Session::run(std::span<const Value> inputs, const RunOptions& options) {
+  return run(std::vector<Value>(inputs.begin(), inputs.end()), options);
+}
+
+std::vector<Value> Session::run(std::vector<Value>&& inputs, const RunOptions& options) {
   std::vector<Type> types;
   types.reserve(inputs.size());
   for (const Value& value : inputs) types.push_back(Type::of(value));
   impl_->check(types);
   std::mt19937_64 random(impl_->compiler.options.seed);
   const Request request{impl_->bodies.get(), &random, options.cancelled, options.times, options.trace, options.cuts};
-  return impl_->runner->run(inputs, request);
+  return impl_->runner->run(std::move(inputs), request);
 }
 
 }  // namespace sparse_run

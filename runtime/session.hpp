@@ -93,6 +93,8 @@ class Session {
 
   /// One request: values parallel to inputs(); the outputs in order, in memory owned by the result.
   std::vector<Value> run(std::span<const Value> inputs, const RunOptions& options = {});
+  /// The same with inputs that the caller is done with: each is let go when nothing reads it any more.
+  std::vector<Value> run(std::vector<Value>&& inputs, const RunOptions& options = {});
 
  private:
   struct Impl;

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+from onnx import helper
 
 import executable
 from cli import small_models
@@ -32,6 +34,26 @@ def test_benchmark_has_every_key_that_others_read(model):
     assert found["plan"]["policy"]
     assert {"device", "kernels", "predicted_ms", "measured_ms"} <= set(found["plan"]["partitions"][0])
     assert found["schema_version"] >= 1
+
+
+def test_inputs_are_let_go_once_nothing_reads_them(tmp_path):
+    """Two results of the input's size are there together, and not the input beside them."""
+    nodes = [helper.make_node("CumSum", ["x", "axis"], ["a"]), helper.make_node("CumSum", ["a", "axis"], ["b"]),
+             helper.make_node("ReduceMax", ["b"], ["y"], keepdims=0)]
+    axis = small_models.initializer("axis", np.int64(1))
+    sums = small_models.model(nodes, [small_models.tensor("x", ["N", 1024])], [small_models.tensor("y", [])], [axis])
+    path = save(sums, tmp_path)
+
+    def peak(rows: int, *options: object) -> float:
+        np.save(tmp_path / "x.npy", np.ones((rows, 1024), np.float32))
+        result = run_quietly(path, "--input", tmp_path / "x.npy", "--json", "-", "--threads", 1, *options)
+        assert result.exit_code == executable.OK, result.describe()
+        return json.loads(result.stdout)["peak_rss_mb"]
+
+    mib = 64
+    program, once = peak(1), peak(256 * mib)
+    assert once - program < 2.5 * mib
+    assert peak(256 * mib, "--explain") - program > 2.5 * mib  # which runs it again
 
 
 def test_layers_name_device_kernel_and_zeros(model):
