@@ -10,6 +10,7 @@
 #include <set>
 
 #include "base/clock.hpp"
+#include "runtime/distributed/busy_clock.hpp"
 #include "runtime/distributed/graph_layout.hpp"
 #include "runtime/distributed/local_graph.hpp"
 #include "runtime/distributed/part_graph.hpp"
@@ -93,10 +94,11 @@ class GraphForm::Transfers {
   Transfers& operator=(const Transfers&) = delete;
   ~Transfers() { drain(); }
 
-  comm::Completion expect(std::string what, std::atomic<std::int64_t>* nanoseconds) {
+  /// `ended`, where there is one, is called with the time at which the operation began and that at which it ended.
+  comm::Completion expect(std::string what, std::function<void(std::int64_t begin_ns, std::int64_t end_ns)> ended) {
     ++open_;
-    return [this, what = std::move(what), nanoseconds, begin = now_ns()](const comm::Result& result) {
-      if (nanoseconds != nullptr) *nanoseconds += now_ns() - begin;
+    return [this, what = std::move(what), ended = std::move(ended), begin = now_ns()](const comm::Result& result) {
+      if (ended) ended(begin, now_ns());
       if (result.outcome != comm::Outcome::done && !failed_) {
         text_ = fmt::format("{}; {}", result.what, what);
         failed_ = true;
@@ -108,7 +110,7 @@ class GraphForm::Transfers {
 
   /// Error(comm), or what brought the job down, when one failed.
   void await(comm::Transport& transport) {
-    if (open_ != 0) {
+    if (open_ != 0 && !transport.help([&] { return open_ == 0; })) {
       transport.hurry(1);
       drain();
       transport.hurry(-1);
@@ -176,6 +178,7 @@ class GraphForm::Runner {
   RankReport report() const {
     RankReport report = report_;
     report.transfer_s = static_cast<double>(transfer_ns_.load()) / 1e9;
+    report.hidden_s = static_cast<double>(hidden_ns_.load()) / 1e9;
     return report;
   }
 
@@ -183,21 +186,24 @@ class GraphForm::Runner {
   void begin(std::size_t position) {
     position_ = position;
     begin_ns_ = now_ns();
-    busy_ns_ = 0;
+    begin_busy_ns_ = busy_.at(begin_ns_);
     cluster_.doing(fmt::format("request {}", position));
   }
   void end() {
     const std::int64_t now = now_ns();
     ++report_.requests;
-    report_.busy_s += static_cast<double>(busy_ns_) / 1e9;
-    report_.waiting_s += static_cast<double>(now - begin_ns_ - busy_ns_) / 1e9;
+    const std::int64_t busy_ns = busy_.at(now) - begin_busy_ns_;
+    report_.busy_s += static_cast<double>(busy_ns) / 1e9;
+    report_.waiting_s += static_cast<double>(now - begin_ns_ - busy_ns) / 1e9;
     trace(fmt::format("request {}", position_), "request", begin_ns_);
   }
   template <class Body>
   void compute(std::string_view name, Body&& body) {
+    const comm::Computing computing(transport_);
     const std::int64_t start = now_ns();
+    busy_.begin(start);
     body();
-    busy_ns_ += now_ns() - start;
+    busy_.end(now_ns());
     trace(std::string(name), "stage", start);
   }
   void trace(std::string name, const char* category, std::int64_t begin_ns) const {
@@ -299,8 +305,12 @@ class GraphForm::Runner {
   void send(int peer, int channel, const Tensor& bytes, const std::string& name, Transfers& transfers) {
     if (bytes.bytes() == 0) return;
     sent_.push_back(bytes);
+    const auto sent = [this, was_busy_ns = busy_.at(now_ns())](std::int64_t begin_ns, std::int64_t end_ns) {
+      transfer_ns_ += end_ns - begin_ns;
+      hidden_ns_ += busy_.at(end_ns) - was_busy_ns;
+    };
     transport_.post_send({peer, channel}, const_bytes_of(sent_.back()),
-                         transfers.expect(describe(name, cluster_.rank(), peer), &transfer_ns_));
+                         transfers.expect(describe(name, cluster_.rank(), peer), sent));
   }
   void receive(int peer, int channel, std::span<std::byte> bytes, const std::string& name, Transfers& transfers) {
     if (bytes.empty()) return;
@@ -465,8 +475,9 @@ class GraphForm::Runner {
   comm::Transport& transport_;
   RankReport report_;
   std::size_t position_ = 0;
-  std::int64_t begin_ns_ = 0, busy_ns_ = 0;
-  std::atomic<std::int64_t> transfer_ns_{0};
+  std::int64_t begin_ns_ = 0, begin_busy_ns_ = 0;
+  BusyClock busy_;
+  std::atomic<std::int64_t> transfer_ns_{0}, hidden_ns_{0};
   std::list<Tensor> sent_;        // alive until they have left
   std::vector<Tensor> received_;  // leaves, alive until they are there
 };
