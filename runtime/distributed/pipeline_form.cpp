@@ -54,11 +54,15 @@ class PipelineForm::Round {
     Route route(graph, flow::unlimited, [](const TokenPtr& token, Route::output_ports_type& ports) {
       token->here ? std::get<0>(ports).try_put(token) : std::get<1>(ports).try_put(token);
     });
-    flow::sequencer_node<TokenPtr> arrived(graph, [](const TokenPtr& token) { return token->number_here; });
+    flow::sequencer_node<TokenPtr> arrived(graph, [](const TokenPtr& token) { return token->number_of_its_kind; });
+    // Sends and receives of a channel are posted in the order of requests. A serial node of oneTBB does not keep order:
+    // it lets its next message begin before it hands on its last result.
+    flow::sequencer_node<TokenPtr> passed(graph, [](const TokenPtr& token) { return token->number_of_its_kind; });
     flow::function_node<TokenPtr, TokenPtr> work(graph, flow::serial, [this](const TokenPtr& token) {
       compute(*token);
       return token;
     });
+    flow::sequencer_node<TokenPtr> worked(graph, [](const TokenPtr& token) { return token->number_of_its_kind; });
     Async depart(graph, flow::serial, [this](const TokenPtr& token, Gateway& gateway) { send(token, gateway); });
     flow::sequencer_node<TokenPtr> departed(graph, [](const TokenPtr& token) { return token->number; });
     flow::function_node<TokenPtr, flow::continue_msg> last(graph, flow::serial, [this](const TokenPtr& token) {
@@ -69,9 +73,11 @@ class PipelineForm::Round {
     flow::make_edge(limiter, arrive);
     flow::make_edge(arrive, route);
     flow::make_edge(flow::output_port<0>(route), arrived);
-    flow::make_edge(flow::output_port<1>(route), depart);
+    flow::make_edge(flow::output_port<1>(route), passed);
+    flow::make_edge(passed, depart);
     flow::make_edge(arrived, work);
-    flow::make_edge(work, depart);
+    flow::make_edge(work, worked);
+    flow::make_edge(worked, depart);
     flow::make_edge(depart, departed);
     flow::make_edge(departed, last);
     flow::make_edge(last, limiter.decrementer());
@@ -92,9 +98,9 @@ class PipelineForm::Round {
  private:
   /// One request on its way through this rank.
   struct Token {
-    std::size_t number = 0;       // of those that pass this rank
-    std::size_t number_here = 0;  // of those that its stage works on
-    std::size_t position = 0;     // in the stream
+    std::size_t number = 0;              // of those that pass this rank
+    std::size_t number_of_its_kind = 0;  // of those that its stage works on, or of those that only pass
+    std::size_t position = 0;            // in the stream
     int group = 0;
     bool here = false;           // this rank's stage works on it
     std::vector<Value> request;  // rank 0: the inputs of the graph
@@ -137,7 +143,7 @@ class PipelineForm::Round {
       token->position = next_position_++;
       token->group = group;
       token->here = here;
-      if (here) token->number_here = next_here_++;
+      token->number_of_its_kind = here ? next_here_++ : next_passing_++;
       return token;
     }
     control.stop();
@@ -357,7 +363,7 @@ class PipelineForm::Round {
   const RequestStream* stream_;
   RankReport report_;
   std::size_t next_position_ = 0;  // of the source
-  std::size_t next_number_ = 0, next_here_ = 0;
+  std::size_t next_number_ = 0, next_here_ = 0, next_passing_ = 0;
   std::size_t finished_ = 0;  // of the last node
   std::atomic<bool> stopped_{false};
   std::int64_t first_ns_ = 0, last_ns_ = 0;  // of the working node
