@@ -40,16 +40,18 @@ struct StripRows {
   }
 };
 
-/// One step of two output channels: which right-hand rows they read, in positions from the tile's first, and weights.
+/// One step of two output channels: which right-hand rows they read, in positions from the tile's first, and weights. A
+/// step of both on the same row uses the first place.
 struct StripStep {
   std::uint16_t at[2];
   float weight[2];
 };
 static_assert(sizeof(StripStep) == 12);
 
-/// Consecutive pairs of output channels that both have `both` steps, the first of them `more` besides.
+/// Consecutive pairs of output channels that have `shared` steps on the same rows, then `both` on rows of their own,
+/// the first of them `more` besides.
 struct StripRun {
-  std::uint32_t both, more, pairs;
+  std::uint32_t shared, both, more, pairs;
 };
 
 /// What the call after this one reads of its operand, to be fetched into the private cache: of each of `rows` rows, the

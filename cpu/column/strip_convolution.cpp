@@ -3,15 +3,18 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 
 #include "base/error.hpp"
+#include "cpu/column/row_pairs.hpp"
 
 namespace sparse_run::cpu {
 
 namespace {
 
 /// Room of a tile's operand in the innermost cache, next to results and weights.
-constexpr std::size_t kTileBytes = 32 * 1024;
+constexpr std::size_t kDenseTileBytes = 32 * 1024;
+constexpr std::size_t kSparseTileBytes = 40 * 1024;
 constexpr std::size_t kLookahead = 4;  // channels, as the kernel fetches ahead
 
 // In loads per multiplication of a vector, as measured on an AVX-512 server core: an entry's weight and half its place
@@ -102,7 +105,7 @@ SparseStripConvolution::SparseStripConvolution(StripConvolutionSpec spec, std::s
 int SparseStripConvolution::channel_tile(int vectors, const StripShape& input) const noexcept {
   const std::int64_t reach = 0xffff - tap_position(spec_.window, row_positions(input), spec_.window.taps() - 1);
   const auto longest = std::max<std::int64_t>(
-      1, std::min(static_cast<std::int64_t>(kTileBytes / channel_bytes(spec_.window, vectors, kernels_->width)),
+      1, std::min(static_cast<std::int64_t>(kSparseTileBytes / channel_bytes(spec_.window, vectors, kernels_->width)),
                   reach / input.pitch() + 1));
   const std::int64_t tiles = (spec_.in_channels + longest - 1) / longest;
   return static_cast<int>((spec_.in_channels + tiles - 1) / tiles);
@@ -143,47 +146,65 @@ void SparseStripConvolution::add_tile(Group& group, const Csr& weights, const St
                                       bool every_channel, std::vector<std::size_t>& next) const {
   const auto taps = static_cast<std::size_t>(spec_.window.taps());
   const std::size_t k_end = static_cast<std::size_t>(end) * taps;
-  std::vector<std::size_t> count(weights.rows);
-  std::vector<std::uint32_t> order;
+  std::vector<std::size_t> end_of(weights.rows);
+  std::vector<std::uint32_t> rows;  // with something to do, and their columns from the tile's first
+  std::vector<std::uint32_t> columns(weights.column.size());
+  std::vector<std::span<const std::uint32_t>> columns_of;
   for (std::size_t row = 0; row < weights.rows; ++row) {
     std::size_t last = next[row];
-    while (last < weights.row_begin[row + 1] && weights.column[last] < k_end) ++last;
-    count[row] = last - next[row];
-    if (every_channel || count[row] > 0) order.push_back(static_cast<std::uint32_t>(row));
+    for (; last < weights.row_begin[row + 1] && weights.column[last] < k_end; ++last) {
+      columns[last] = weights.column[last] - static_cast<std::uint32_t>(static_cast<std::size_t>(begin) * taps);
+    }
+    end_of[row] = last;
+    if (!every_channel && last == next[row]) continue;
+    rows.push_back(static_cast<std::uint32_t>(row));
+    columns_of.emplace_back(columns.data() + next[row], last - next[row]);
   }
-  if (order.empty()) return;
-  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return count[a] > count[b]; });
-  const auto place = [&](std::size_t entry) {
-    const std::size_t k = weights.column[entry];
-    const std::int64_t channel = static_cast<std::int64_t>(k / taps) - begin;
-    return static_cast<std::uint16_t>(channel * input.pitch() +
+  if (rows.empty()) return;
+  std::vector<RowPair> pairs = pair_rows(columns_of, static_cast<std::size_t>(end - begin) * taps);
+  const auto run_of = [&](const RowPair& pair) {
+    const auto first = static_cast<std::uint32_t>(columns_of[pair.first].size());
+    if (pair.alone()) return StripRun{0, 0, first, 0};  // the second of the pair computes nothing of use
+    const auto second = static_cast<std::uint32_t>(columns_of[pair.second].size());
+    const auto shared = static_cast<std::uint32_t>(pair.shared.size());
+    return StripRun{shared, second - shared, first - second, 0};
+  };
+  std::stable_sort(pairs.begin(), pairs.end(), [&](const RowPair& a, const RowPair& b) {
+    const StripRun x = run_of(a), y = run_of(b);
+    // within a run channels ascend: the hardware fetches ahead what it can foresee
+    return std::tie(x.shared, x.both, x.more, b.first) > std::tie(y.shared, y.both, y.more, a.first);
+  });
+  const auto place = [&](std::uint32_t k) {
+    return static_cast<std::uint16_t>(static_cast<std::int64_t>(k / taps) * input.pitch() +
                                       tap_position(spec_.window, row_positions(input), static_cast<int>(k % taps)));
   };
 
   Tile tile{begin, end - begin, 0, group.steps.size(), group.channels.size(), group.runs.size(), 0};
-  for (std::size_t i = 0; i < order.size(); i += 2) {
-    const bool alone = i + 1 == order.size();  // paired with itself: the second of the pair computes nothing of use
-    const std::uint32_t rows[2] = {order[i], alone ? order[i] : order[i + 1]};
-    const std::size_t both = alone ? 0 : count[rows[1]], all = count[rows[0]];
-    for (std::size_t s = 0; s < all; ++s) {
-      StripStep step{};
-      for (std::size_t p = 0; p < (s < both ? 2u : 1u); ++p) {
-        step.at[p] = place(next[rows[p]] + s);
-        step.weight[p] = weights.value[next[rows[p]] + s];
+  for (const RowPair& pair : pairs) {
+    const std::size_t members[2] = {pair.first, pair.second};
+    const std::size_t first_step = group.steps.size();
+    const StripRun run = run_of(pair);
+    group.steps.resize(first_step + run.shared + run.both + run.more);
+    for (std::size_t p = 0; p < (pair.alone() ? 1u : 2u); ++p) {
+      const float* weight = weights.value.data() + next[rows[members[p]]];
+      std::size_t shared = first_step, own = first_step + run.shared;
+      for (const std::uint32_t k : columns_of[members[p]]) {
+        const bool both = std::binary_search(pair.shared.begin(), pair.shared.end(), k);
+        StripStep& step = group.steps[both ? shared++ : own++];
+        step.at[p] = place(k);
+        step.weight[p] = *weight++;
       }
-      group.steps.push_back(step);
     }
-    const auto more = static_cast<std::uint32_t>(all - both);
-    if (group.runs.size() == tile.first_run || group.runs.back().both != both || group.runs.back().more != more) {
-      group.runs.push_back({static_cast<std::uint32_t>(both), more, 0});
-    }
+    const bool repeated = group.runs.size() > tile.first_run && group.runs.back().shared == run.shared &&
+                          group.runs.back().both == run.both && group.runs.back().more == run.more;
+    if (!repeated) group.runs.push_back(run);
     ++group.runs.back().pairs;
-    group.channels.insert(group.channels.end(), rows, rows + 2);
+    for (const std::size_t member : members) group.channels.push_back(rows[member]);
   }
-  group.channels.insert(group.channels.end(), kLookahead, order.back());
-  for (std::size_t row = 0; row < weights.rows; ++row) next[row] += count[row];
+  group.channels.insert(group.channels.end(), kLookahead, group.channels.back());
+  next = std::move(end_of);
   tile.runs = group.runs.size() - tile.first_run;
-  tile.pairs = static_cast<std::uint32_t>((order.size() + 1) / 2);
+  tile.pairs = static_cast<std::uint32_t>(pairs.size());
   group.tiles.push_back(tile);
 }
 
@@ -257,7 +278,8 @@ DenseStripConvolution::DenseStripConvolution(StripConvolutionSpec spec, std::spa
   require(weights.size() == static_cast<std::size_t>(spec_.groups) * rows * k_,
           "a dense strip convolution was given weights of another size");
   vectors_ = std::min(window.out_width, 6);
-  const std::size_t longest = std::max<std::size_t>(1, kTileBytes / channel_bytes(window, vectors_, kernels_->width));
+  const std::size_t longest =
+      std::max<std::size_t>(1, kDenseTileBytes / channel_bytes(window, vectors_, kernels_->width));
   const std::size_t channels = static_cast<std::size_t>(spec_.in_channels);
   const std::size_t tiles = (channels + longest - 1) / longest;
   k_tile_ = (channels + tiles - 1) / tiles * static_cast<std::size_t>(taps);

@@ -86,6 +86,17 @@ template <class V, int Vectors, int XVectors>
           for (int v = 0; v < Vectors; ++v) sum[p][v] = V::load(from + v * V::width);
         }
       }
+      for (const StripStep* const end = step + run->shared; step != end; ++step) {
+        const F first = V::broadcast(step->weight[0]), second = V::broadcast(step->weight[1]);
+        const float* in = x + step->at[0] * std::size_t{V::width};
+#pragma GCC unroll 8
+        for (int v = 0; v < Vectors; ++v) {
+          F both = V::load(in + v * x_vector);
+          V::keep(both);  // else it is loaded once per channel
+          sum[0][v] = V::fma(first, both, sum[0][v]);
+          sum[1][v] = V::fma(second, both, sum[1][v]);
+        }
+      }
       for (const StripStep* const end = step + run->both; step != end; ++step) {
         std::uint32_t at;
         __builtin_memcpy(&at, step->at, sizeof at);  // one load for both places
