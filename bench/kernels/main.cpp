@@ -219,7 +219,7 @@ class Bench {
         const cpu::SparseColumns sparse(csr, variant, isa_, &w);
         print("",
               fmt::format("{:.0f}% zeros, {} vectors, k {}{}", 100 * zeros, variant.vectors, variant.k_tile,
-                          variant.strip ? ", strips" : ""),
+                          variant.strip ? (variant.alignment != 0 ? fmt::format(", strips aligned to {}", variant.alignment) : ", strips") : ""),
               best([&] { sparse.run(input, lanes, y.data(), lanes, {}); }), real, flop);
       }
       if (isa_ == cpu::Isa::avx512 && layer.kernel == 1) prototype(csr, lanes, zeros);

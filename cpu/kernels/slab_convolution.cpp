@@ -238,9 +238,17 @@ bool better_by_channels(const NodeView& view, const Convolution& conv, std::stri
   const auto vector = static_cast<std::int64_t>(column_kernels(active_isa()).width);
   const auto in_vectors = [&](std::int64_t lanes) { return static_cast<double>((lanes + vector - 1) / vector); };
   const std::int64_t height = conv.window.out_height, width = conv.window.out_width;
-  const double some = in_vectors((height + shares - 1) / shares * width), all = in_vectors(height * width);
-  double blocks_of = 3;  // vectors that share the load of a weight
-  if (plain_name(kernel) == kSparse) blocks_of = sparse_variant(conv, view, variant_of(kernel)).vectors;
+  double blocks_of = 3;        // vectors that share the load of a weight
+  std::int64_t pitch = width;  // lanes of a row as the kernel counts them
+  if (plain_name(kernel) == kSparse) {
+    const SparseVariant variant = sparse_variant(conv, view, variant_of(kernel));
+    blocks_of = variant.vectors;
+    const auto layout = variant.strip ? StripLayout::of(conv.window, static_cast<std::size_t>(variant.vectors * vector),
+                                                        static_cast<std::size_t>(vector), variant.alignment)
+                                      : std::nullopt;
+    if (layout) pitch = layout->pitch;
+  }
+  const double some = in_vectors((height + shares - 1) / shares * pitch), all = in_vectors(height * pitch);
   const auto loads_of_entry = [&](double vectors) {
     return vectors + kLoadsBesidesVectors * std::max(1.0, vectors / blocks_of);
   };

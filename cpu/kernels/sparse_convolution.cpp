@@ -25,7 +25,7 @@ class SparseConvStep final : public Step {
     const auto width = static_cast<std::size_t>(column_kernels(active_isa()).width);
     const std::size_t step = static_cast<std::size_t>(variant.vectors) * width;
     const auto out_width = static_cast<std::size_t>(conv.window.out_width), lanes = conv.window.lanes();
-    const auto layout = variant.strip ? StripLayout::of(conv.window, step, width) : std::nullopt;
+    const auto layout = variant.strip ? StripLayout::of(conv.window, step, width, variant.alignment) : std::nullopt;
     const std::size_t pitch = layout ? static_cast<std::size_t>(layout->pitch) : out_width;
     const std::size_t flat = lanes / out_width * pitch;  // lanes as the kernel counts them
     const auto vectors = static_cast<std::int64_t>((flat + width - 1) / width);

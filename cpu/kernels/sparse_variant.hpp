@@ -11,9 +11,11 @@
 
 namespace sparse_run::cpu {
 
-/// "4x128": vectors of a block, columns of a tile; "s" where strips are read.
+/// "4x128": vectors of a block, columns of a tile; "s" where strips are read, with the alignment of their rows.
 inline std::string variant_name(const SparseVariant& variant) {
-  return fmt::format("{}x{}{}", variant.vectors, variant.k_tile, variant.strip ? "s" : "");
+  std::string name = fmt::format("{}x{}{}", variant.vectors, variant.k_tile, variant.strip ? "s" : "");
+  if (variant.alignment != 0) name += std::to_string(variant.alignment);
+  return name;
 }
 
 /// The variants worth timing, the one expected to be fastest first.

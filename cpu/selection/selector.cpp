@@ -23,7 +23,7 @@ constexpr double kTooShort = 4e-6;
 constexpr double kBeyondHope = 4;
 /// Further variants of a kernel whose fastest so far takes this many times as long as the best are not timed.
 constexpr double kFarBehind = 1.6;
-constexpr std::size_t kMostVariants = 8;  // of one kernel
+constexpr std::size_t kMostVariants = 12;  // of one kernel
 /// A variant replaces one that was expected to be faster when it takes at most this share of its time: trials of the
 /// same step differ by a few per cent.
 constexpr double kClearlyFaster = 0.97;

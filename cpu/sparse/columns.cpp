@@ -14,7 +14,7 @@ SparseColumns::SparseColumns(const Csr& weights, SparseVariant variant, Isa isa,
           "SparseColumns: variant outside its bounds");
   if (variant.strip) {
     require(window != nullptr, "SparseColumns: a strip variant needs its window");
-    strip_ = StripLayout::of(*window, lane_step(), static_cast<std::size_t>(kernels_->width));
+    strip_ = StripLayout::of(*window, lane_step(), static_cast<std::size_t>(kernels_->width), variant.alignment);
     require(strip_ && variant.k_tile % strip_->tap_at.size() == 0 && k_ % strip_->tap_at.size() == 0,
             "SparseColumns: the window cannot be read by strips");
   }
@@ -64,14 +64,8 @@ void SparseColumns::add_tile(const Csr& weights, std::size_t k_begin, std::size_
   if (order.size() % 2 != 0) order.push_back(order.back());  // a row paired with itself computes the same twice
 
   const bool halves = variant_.storage == WeightStorage::bf16;
-  SparseTile tile{k_begin,
-                  k_end,
-                  halves ? half_steps_.size() : steps_.size(),
-                  row_list_.size(),
-                  runs_.size(),
-                  0,
-                  static_cast<std::uint32_t>(order.size() / 2),
-                  panel_floats(k_end - k_begin)};
+  SparseTile tile{k_begin,      k_end, halves ? half_steps_.size() : steps_.size(),  row_list_.size(),
+                  runs_.size(), 0,     static_cast<std::uint32_t>(order.size() / 2), panel_floats(k_end - k_begin)};
   std::vector<std::uint16_t> place(k_end - k_begin);  // of each column's row of X in the panel
   for (std::size_t k = 0; k < place.size(); ++k) {
     place[k] = static_cast<std::uint16_t>(panel_floats(k) + (strip_ ? strip_->tap_at[k % strip_->tap_at.size()] : 0));
@@ -131,12 +125,22 @@ std::vector<SparseVariant> SparseColumns::candidates(double zeros, std::size_t k
   for (std::size_t block : blocks_worth_timing(zeros)) {
     const std::size_t flat = (window.lanes() + width - 1) / width;  // more lanes than vectors here are of no use
     block = std::min(block, std::max<std::size_t>(1, flat));
-    const auto layout = StripLayout::of(window, block * width, width);
-    if (!layout || channels == 0) continue;
-    const std::size_t most = std::min(kPanelAim, kSparsePanelFloats - block * width) / layout->channel_floats;
-    if (most == 0) continue;
-    const std::size_t tiles = (channels + most - 1) / most;
-    add_new(list, {static_cast<int>(block), (channels + tiles - 1) / tiles * taps, true});
+    for (const std::size_t alignment : {std::size_t{0}, width, width / 2}) {
+      if (alignment == 1) continue;
+      const auto layout = StripLayout::of(window, block * width, width, alignment);
+      if (!layout || channels == 0) continue;
+      const std::size_t most = std::min(kPanelAim, kSparsePanelFloats - block * width) / layout->channel_floats;
+      if (most == 0) continue;
+      const std::size_t tiles = (channels + most - 1) / most;
+      // of two alignments that come to the same, the larger
+      const bool same = alignment == width / 2 && layout->pitch % static_cast<int>(width) == 0;
+      if (!same) {
+        add_new(list, {.vectors = static_cast<int>(block),
+                       .k_tile = (channels + tiles - 1) / tiles * taps,
+                       .strip = true,
+                       .alignment = alignment});
+      }
+    }
   }
   for (const SparseVariant& variant : candidates(zeros, k, taps, window.lanes(), isa)) add_new(list, variant);
   return list;
@@ -165,20 +169,17 @@ std::vector<SparseVariant> SparseColumns::candidates(double zeros, std::size_t k
 }
 
 std::size_t SparseColumns::bytes() const noexcept {
-  return steps_.size() * sizeof(SparseStep) + half_steps_.size() * sizeof(SparseHalfStep) + row_list_.size() * sizeof(std::uint32_t) +
-         runs_.size() * sizeof(SparseRun) + tiles_.size() * sizeof(SparseTile);
+  return steps_.size() * sizeof(SparseStep) + half_steps_.size() * sizeof(SparseHalfStep) +
+         row_list_.size() * sizeof(std::uint32_t) + runs_.size() * sizeof(SparseRun) +
+         tiles_.size() * sizeof(SparseTile);
 }
 
 void SparseColumns::run(const ColumnInput& input, std::size_t lane_begin, std::size_t lane_end, float* y,
                         std::size_t y_stride, const Epilogue& epilogue) const noexcept {
-  const SparsePack pack{tiles_.data(),
-                        tiles_.size(),
-                        steps_.data(),
-                        variant_.storage == WeightStorage::bf16 ? half_steps_.data() : nullptr,
-                        row_list_.data(),
-                        runs_.data(),
-                        variant_.vectors,
-                        strip_ ? &*strip_ : nullptr};
+  const SparsePack pack{tiles_.data(),    tiles_.size(),
+                        steps_.data(),    variant_.storage == WeightStorage::bf16 ? half_steps_.data() : nullptr,
+                        row_list_.data(), runs_.data(),
+                        variant_.vectors, strip_ ? &*strip_ : nullptr};
   kernels_->columns(pack, input, lane_begin, lane_end, y, y_stride, epilogue);
 }
 

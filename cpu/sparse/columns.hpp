@@ -17,6 +17,7 @@ struct SparseVariant {
   std::size_t k_tile = 128;  ///< columns of W whose rows of X lie in the panel at once
   bool strip = false;        ///< the panel holds each element of an image once (StripLayout), whole channels at a time
   WeightStorage storage = WeightStorage::f32;  ///< of weights; strips keep f32
+  std::size_t alignment = 0;  ///< of a strip's rows, in lanes: each element once per column of taps; 0: none
 
   friend bool operator==(const SparseVariant&, const SparseVariant&) = default;
 };
@@ -30,13 +31,14 @@ class SparseColumns {
   /// (StripLayout::of), as they do between strips of one convolution.
   SparseColumns(const Csr& weights, SparseVariant variant, Isa isa = active_isa(), const Window* window = nullptr);
 
-  /// Variants worth timing for weights of this share of zeros and `k` columns, the one expected to be fastest first, for input without a window or for
-  /// one collected tap by tap. `taps` is the kernel area of a convolution (1 otherwise): K tiles are whole channels
-  /// where that fits.
+  /// Variants worth timing for weights of this share of zeros and `k` columns, the one expected to be fastest first,
+  /// for input without a window or for one collected tap by tap. `taps` is the kernel area of a convolution (1
+  /// otherwise): K tiles are whole channels where that fits.
   static std::vector<SparseVariant> candidates(double zeros, std::size_t k, std::size_t taps, std::size_t lanes,
                                                Isa isa = active_isa());
   /// The same for input through `window`: variants that read strips come first where they move less.
-  static std::vector<SparseVariant> candidates(double zeros, std::size_t k, const Window& window, Isa isa = active_isa());
+  static std::vector<SparseVariant> candidates(double zeros, std::size_t k, const Window& window,
+                                               Isa isa = active_isa());
 
   std::size_t rows() const noexcept { return rows_; }
   std::size_t k() const noexcept { return k_; }

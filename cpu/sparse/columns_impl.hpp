@@ -44,6 +44,7 @@ struct SparseCall {
 enum class SparseLanes {
   whole,    ///< all
   partial,  ///< all but the end of the last vector
+  begun,    ///< the first few of each vector: results lie one after the other in y
   cut,      ///< any: results lie one after the other in y
 };
 
@@ -52,12 +53,15 @@ struct SparseRow {
   using F = typename V::F;
   SPARSE_RUN_INLINE F load(const SparseCall<V>& call, const float* p, int v) {
     if constexpr (Lanes == SparseLanes::cut) return V::expand_load(p + call.starts[v], call.masks[v]);
+    if constexpr (Lanes == SparseLanes::begun) return V::load(p + call.starts[v], call.masks[v]);
     if (Lanes == SparseLanes::partial && v == Vectors - 1) return V::load(p + v * V::width, call.masks[v]);
     return V::load(p + v * V::width);
   }
   SPARSE_RUN_INLINE void store(const SparseCall<V>& call, float* p, int v, F x) {
     if constexpr (Lanes == SparseLanes::cut) {
       V::compress_store(p + call.starts[v], x, call.masks[v]);
+    } else if constexpr (Lanes == SparseLanes::begun) {
+      V::store(p + call.starts[v], x, call.masks[v]);
     } else if (Lanes == SparseLanes::partial && v == Vectors - 1) {
       V::store(p + v * V::width, x, call.masks[v]);
     } else {
@@ -179,13 +183,14 @@ template <class V, int Vectors, SparseLanes Lanes, class Step>
 template <class V>
 struct SparseTiles {
   using Kernel = void (*)(const SparseCall<V>&);
-  Kernel kernel[kSparseVectors][3];
+  Kernel kernel[kSparseVectors][4];
   Kernel halves[kSparseVectors][2];
 
   template <int... Vectors>
   constexpr explicit SparseTiles(std::integer_sequence<int, Vectors...>)
       : kernel{{sparse_tile<V, Vectors + 1, SparseLanes::whole, SparseStep>,
                 sparse_tile<V, Vectors + 1, SparseLanes::partial, SparseStep>,
+                sparse_tile<V, Vectors + 1, SparseLanes::begun, SparseStep>,
                 sparse_tile<V, Vectors + 1, SparseLanes::cut, SparseStep>}...},
         halves{{sparse_tile<V, Vectors + 1, SparseLanes::whole, SparseHalfStep>,
                 sparse_tile<V, Vectors + 1, SparseLanes::partial, SparseHalfStep>}...} {}
@@ -289,7 +294,7 @@ void sparse_strips(const SparsePack& pack, const ColumnInput& input, std::size_t
       call.y = y + done;
       call.residual = epilogue.residual != nullptr ? epilogue.residual + done : nullptr;
       call.lanes = 0;
-      bool whole = true;
+      bool whole = true, begun = true;
       std::size_t column = flat % pitch, left = flat_end - flat;
       for (int v = 0; v < block_vectors; ++v) {
         unsigned results = 0;
@@ -298,14 +303,15 @@ void sparse_strips(const SparsePack& pack, const ColumnInput& input, std::size_t
           if (++column == pitch) column = 0;
         }
         whole = whole && results == (1ull << V::width) - 1;
+        begun = begun && (results & (results + 1)) == 0;
         call.masks[v] = V::lanes_of(results);
         call.starts[v] = call.lanes;
         call.lanes += __builtin_popcount(results);
       }
       if (call.lanes > 0) {
         const StripCollector<V> collector(*pack.strip, window, x, flat);
-        sparse_block<V>(pack, collector, call, curve, block_vectors, whole ? SparseLanes::whole : SparseLanes::cut,
-                        block + 1 < blocks, panel);
+        const SparseLanes lanes = whole ? SparseLanes::whole : begun ? SparseLanes::begun : SparseLanes::cut;
+        sparse_block<V>(pack, collector, call, curve, block_vectors, lanes, block + 1 < blocks, panel);
       }
       done += static_cast<std::size_t>(call.lanes);
       flat += static_cast<std::size_t>(block_vectors * V::width);

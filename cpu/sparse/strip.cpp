@@ -25,24 +25,27 @@ std::ptrdiff_t strip_pitch(const Window& w) {
 
 }  // namespace
 
-std::optional<StripLayout> StripLayout::of(const Window& w, std::size_t lanes, std::size_t width) {
+std::optional<StripLayout> StripLayout::of(const Window& w, std::size_t lanes, std::size_t width,
+                                           std::size_t alignment) {
   if (w.taps() == 1) return std::nullopt;
   StripLayout layout;
-  const std::ptrdiff_t pitch = strip_pitch(w);
+  const auto step = static_cast<std::ptrdiff_t>(alignment);
+  const std::ptrdiff_t pitch = alignment == 0 ? strip_pitch(w) : (w.out_width + step - 1) / step * step;
   layout.pitch = static_cast<int>(pitch);
   std::vector<std::size_t> last;                // largest place of each phase's taps
   std::vector<std::size_t> phase_of, shift_of;  // by tap
   for (int kh = 0; kh < w.kernel_height; ++kh) {
     for (int kw = 0; kw < w.kernel_width; ++kw) {
       const int row = kh * w.dilation_height, column = kw * w.dilation_width;
-      const auto shift = static_cast<std::size_t>(row / w.stride_height * pitch + column / w.stride_width);
-      const auto same = std::ranges::find_if(layout.phases, [&](const StripPhase& phase) {
-        return phase.row == row % w.stride_height && phase.column == column % w.stride_width;
-      });
+      const int across = alignment == 0 ? column / w.stride_width : 0;  // lanes that the tap lies to the right
+      const auto shift = static_cast<std::size_t>(row / w.stride_height * pitch + across);
+      const int own_row = row % w.stride_height, own_column = column - across * w.stride_width;
+      const auto same = std::ranges::find_if(
+          layout.phases, [&](const StripPhase& phase) { return phase.row == own_row && phase.column == own_column; });
       const auto number = static_cast<std::size_t>(same - layout.phases.begin());
       if (same == layout.phases.end()) {
         if (number == kPhases) return std::nullopt;
-        layout.phases.push_back({row % w.stride_height, column % w.stride_width, shift, 0, 0});
+        layout.phases.push_back({own_row, own_column, shift, 0, 0});
         last.push_back(shift);
       } else {
         same->first = std::min(same->first, shift);

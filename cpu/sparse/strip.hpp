@@ -22,9 +22,10 @@ struct StripPhase {
 /// A strip holds each element of an image once, not once per tap. Output positions are numbered with `pitch` lanes per
 /// output row, of which the last few are no results: the padding to the right of one row is the padding to the left of
 /// the next. Then tap t of the window at lane l lies at tap_at[t] + l, whatever l is. Strides are resolved by one phase
-/// per remainder.
+/// per remainder. An aligned layout has one phase per column of taps besides, and a pitch that is a multiple of
+/// `alignment` lanes: with whole vectors every tap then reads whole cache lines, at three times the room for a 3×3 window.
 struct StripLayout {
-  static constexpr std::size_t kPhases = 4;
+  static constexpr std::size_t kPhases = 6;
 
   int pitch = 0;
   std::size_t channel_floats = 0;
@@ -32,9 +33,10 @@ struct StripLayout {
   std::vector<std::uint32_t> tap_at;  ///< from where a channel's share of the panel begins
 
   /// For blocks of `lanes` lanes, a multiple of the vector width `width`; nullopt where collecting tap by tap moves
-  /// less. Depends on the window's kernel, strides, dilations, width, out_width and pad_left
+  /// less. `alignment` 0: not aligned. Depends on the window's kernel, strides, dilations, width, out_width and pad_left
   /// alone: strips of any height and place may be run with it.
-  static std::optional<StripLayout> of(const Window& window, std::size_t lanes, std::size_t width);
+  static std::optional<StripLayout> of(const Window& window, std::size_t lanes, std::size_t width,
+                                       std::size_t alignment = 0);
 };
 
 }  // namespace sparse_run::cpu
