@@ -18,7 +18,7 @@ constexpr double kFewestZeros = 0.2;
 /// Above, a bit for every element takes more room than a place for every entry.
 constexpr double kMostZeros = 0.94;
 /// Cycles to expand a vector of entries, and to multiply it by one lane.
-constexpr double kExpandCycles = 3, kLaneCycles = 0.7, kClock = 2.8e9;
+constexpr double kExpandCycles = 2, kLaneCycles = 0.6, kClock = 2.8e9;
 
 /// A single row that comes out of a ReLU: about half of it is zero.
 bool skips_activations(const NodeView& view, const SparseProduct& product) {

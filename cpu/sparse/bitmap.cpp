@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/error.hpp"
 
@@ -17,7 +18,11 @@ constexpr std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64
 SparseBitmap::SparseBitmap(const Csr& weights, std::size_t lanes, Isa isa)
     : rows_(weights.rows), k_(weights.columns), nnz_(weights.nnz()), lanes_(lanes), kernels_(&bitmap_kernels(isa)) {
   require(lanes >= 1 && lanes <= kBitmapLanes, "SparseBitmap: lanes outside their bounds");
-  const std::size_t block_rows = bitmap_block_rows(lanes), bytes = block_rows / 8, all = blocks();
+  const auto width = static_cast<std::size_t>(kernels_->width),
+             vectors = static_cast<std::size_t>(kernels_->vectors(lanes));
+  block_rows_ = width * vectors;
+  chunk_columns_ = std::numeric_limits<std::uint16_t>::max() / block_rows_;
+  const std::size_t vector_bytes = kernels_->vector_bytes, bytes = vectors * vector_bytes, all = blocks();
   bits_.resize(all * k_ * bytes);
   offset_.resize(all * k_);
   first_.resize(all * chunks());
@@ -26,21 +31,21 @@ SparseBitmap::SparseBitmap(const Csr& weights, std::size_t lanes, Isa isa)
   std::vector<std::size_t> place(k_);
   std::size_t next = 0;
   for (std::size_t block = 0; block < all; ++block) {
-    const std::size_t row_begin = block * block_rows, row_end = std::min(rows_, row_begin + block_rows);
+    const std::size_t row_begin = block * block_rows_, row_end = std::min(rows_, row_begin + block_rows_);
     std::fill(count.begin(), count.end(), 0u);
     for (std::size_t i = weights.row_begin[row_begin]; i < weights.row_begin[row_end]; ++i) ++count[weights.column[i]];
     for (std::size_t column = 0; column < k_; ++column) {
-      const std::size_t chunk = block * chunks() + column / kBitmapChunk;
-      if (column % kBitmapChunk == 0) first_[chunk] = next;
+      const std::size_t chunk = block * chunks() + column / chunk_columns_;
+      if (column % chunk_columns_ == 0) first_[chunk] = next;
       place[column] = next;
       offset_[block * k_ + column] = static_cast<std::uint16_t>(next - first_[chunk]);
       next += count[column];
     }
     for (std::size_t row = row_begin; row < row_end; ++row) {
-      const std::size_t bit = row - row_begin;
+      const std::size_t lane = (row - row_begin) % width, byte = (row - row_begin) / width * vector_bytes + lane / 8;
       for (std::size_t i = weights.row_begin[row]; i < weights.row_begin[row + 1]; ++i) {
         const std::size_t column = weights.column[i];
-        bits_[(block * k_ + column) * bytes + bit / 8] |= static_cast<std::uint8_t>(1u << bit % 8);
+        bits_[(block * k_ + column) * bytes + byte] |= static_cast<std::uint8_t>(1u << lane % 8);
         weights_[place[column]++] = weights.value[i];
       }
     }
@@ -50,9 +55,7 @@ SparseBitmap::SparseBitmap(const Csr& weights, std::size_t lanes, Isa isa)
   lines_ahead_ = 1 + static_cast<std::size_t>(entries / 16);
 }
 
-std::size_t SparseBitmap::blocks() const noexcept {
-  return (rows_ + bitmap_block_rows(lanes_) - 1) / bitmap_block_rows(lanes_);
-}
+std::size_t SparseBitmap::blocks() const noexcept { return (rows_ + block_rows_ - 1) / block_rows_; }
 
 std::size_t SparseBitmap::bytes() const noexcept {
   return bits_.size() + offset_.size() * sizeof(std::uint16_t) + first_.size() * sizeof(std::size_t) +
@@ -72,7 +75,7 @@ BitmapInput SparseBitmap::gather(const float* x, std::size_t x_stride, std::byte
   std::uint32_t count = 0;
   begin[0] = 0;
   for (std::size_t chunk = 0; chunk < chunks(); ++chunk) {
-    const std::size_t first = chunk * kBitmapChunk, end = std::min(k_, first + kBitmapChunk);
+    const std::size_t first = chunk * chunk_columns_, end = std::min(k_, first + chunk_columns_);
     for (std::size_t column = first; column < end; ++column) {  // branchless: which are zero cannot be foreseen
       columns[count] = static_cast<std::uint16_t>(column - first);
       bool active = !skips_;
@@ -90,8 +93,16 @@ BitmapInput SparseBitmap::gather(const float* x, std::size_t x_stride, std::byte
 
 void SparseBitmap::run(const BitmapInput& input, float* y, std::size_t y_stride, const Epilogue& epilogue,
                        std::size_t block_begin, std::size_t block_end) const noexcept {
-  const BitmapPack pack{rows_,           k_,          chunks(), lanes_, bits_.data(), offset_.data(), first_.data(),
-                        weights_.data(), lines_ahead_};
+  const BitmapPack pack{.rows = rows_,
+                        .columns = k_,
+                        .lanes = lanes_,
+                        .chunk_columns = chunk_columns_,
+                        .chunks = chunks(),
+                        .bits = bits_.data(),
+                        .offset = offset_.data(),
+                        .first = first_.data(),
+                        .weights = weights_.data(),
+                        .lines_ahead = lines_ahead_};
   kernels_->run(pack, input, block_begin, block_end, y, y_stride, epilogue);
 }
 

@@ -45,10 +45,11 @@ class SparseBitmap {
            std::size_t block_end) const noexcept;
 
  private:
-  std::size_t chunks() const noexcept { return (k_ + kBitmapChunk - 1) / kBitmapChunk; }
+  std::size_t chunks() const noexcept { return (k_ + chunk_columns_ - 1) / chunk_columns_; }
 
   std::size_t rows_, k_, nnz_, lanes_;
   const BitmapKernels* kernels_;
+  std::size_t block_rows_ = 0, chunk_columns_ = 1;
   bool skips_ = true;
   std::size_t lines_ahead_ = 1;
   AlignedVector<std::uint8_t> bits_;

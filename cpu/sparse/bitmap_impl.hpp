@@ -10,8 +10,8 @@
 namespace sparse_run::cpu {
 
 /// How a vector type spreads consecutive entries over the lanes that have one:
-///   Bits                        what says which lanes these are
-///   bits(p)                     reads it from V::width bits at p; of a portable vector, from the low four
+///   Stored                      the bits of a vector in memory
+///   bits(stored)                what says which lanes these are
 ///   expand(bits, p)             lanes with a bit get consecutive floats from p, which may be read up to V::width on
 ///   add(bits, a, b, c)          a · b + c in lanes with a bit, c in the others, whatever b is there
 template <class V>
@@ -20,8 +20,9 @@ struct Spread;
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__BMI2__)
 template <>
 struct Spread<Avx512> {
+  using Stored = std::uint16_t;
   using Bits = __mmask16;
-  SPARSE_RUN_INLINE Bits bits(std::uint64_t all, int vector) { return static_cast<Bits>(all >> (16 * vector)); }
+  SPARSE_RUN_INLINE Bits bits(Stored stored) { return stored; }
   SPARSE_RUN_INLINE __m512 expand(Bits m, const float* p) { return _mm512_maskz_expand_ps(m, _mm512_loadu_ps(p)); }
   SPARSE_RUN_INLINE __m512 add(Bits m, __m512 a, __m512 b, __m512 c) { return _mm512_mask3_fmadd_ps(a, b, c, m); }
 };
@@ -42,10 +43,10 @@ inline constexpr auto kSpreadPlaces = [] {
 
 template <>
 struct Spread<Avx2> {
+  using Stored = std::uint8_t;
   using Bits = __m256i;  // places; negative without an entry
-  SPARSE_RUN_INLINE Bits bits(std::uint64_t all, int vector) {
-    const auto* places = kSpreadPlaces[all >> (8 * vector) & 0xffu].data();
-    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(places)));
+  SPARSE_RUN_INLINE Bits bits(Stored stored) {
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(kSpreadPlaces[stored].data())));
   }
   SPARSE_RUN_INLINE __m256 expand(Bits places, const float* p) {
     return _mm256_permutevar8x32_ps(_mm256_loadu_ps(p), places);
@@ -58,10 +59,9 @@ struct Spread<Avx2> {
 
 template <>
 struct Spread<Portable> {
+  using Stored = std::uint8_t;
   using Bits = unsigned;
-  SPARSE_RUN_INLINE Bits bits(std::uint64_t all, int vector) {
-    return static_cast<unsigned>(all >> (4 * vector)) & 0xfu;
-  }
+  SPARSE_RUN_INLINE Bits bits(Stored stored) { return stored; }
   SPARSE_RUN_INLINE Portable::F expand(Bits m, const float* p) { return Portable::expand_load(p, m); }
   SPARSE_RUN_INLINE Portable::F add(Bits m, Portable::F a, Portable::F b, Portable::F c) {
     for (int i = 0; i < Portable::width; ++i) {
@@ -71,94 +71,82 @@ struct Spread<Portable> {
   }
 };
 
-/// One block: `Vectors` vectors of rows, all of `Lanes` lanes, the sums in registers over all columns. Vectors beyond
-/// what registers hold are computed in further passes by the caller: `part` is the first of them.
-template <class V, int Vectors, int Lanes>
-[[gnu::always_inline]] inline void bitmap_part(const BitmapPack& pack, const BitmapInput& input, std::size_t block,
-                                               std::size_t part, float* y, std::size_t y_stride,
-                                               const Epilogue& epilogue) {
-  using F = typename V::F;
-  const std::size_t first_row = block * bitmap_block_rows(Lanes) + part * V::width;
-  if (first_row >= pack.rows) return;
-  constexpr std::size_t kRows = static_cast<std::size_t>(Vectors) * V::width;
-  const std::size_t rows = pack.rows - first_row < kRows ? pack.rows - first_row : kRows;
-  constexpr std::size_t kBytes = bitmap_block_rows(Lanes) / 8;
-  F sum[Lanes][Vectors];
-#pragma GCC unroll 8
-  for (int l = 0; l < Lanes; ++l) {
-    const float* residual = epilogue.residual == nullptr
-                                ? nullptr
-                                : epilogue.residual + static_cast<std::size_t>(l) * epilogue.residual_stride;
-#pragma GCC unroll 16
-    for (int v = 0; v < Vectors; ++v) {
-      const int left = static_cast<int>(rows) - v * V::width;
-      const auto mask = V::lanes(left < 0 ? 0 : left > V::width ? V::width : left);
-      const std::size_t at = first_row + static_cast<std::size_t>(v * V::width);
-      F start = epilogue.bias == nullptr ? V::zero() : V::load(epilogue.bias + at, mask);
-      if (residual != nullptr) start = V::add(start, V::load(residual + at, mask));
-      sum[l][v] = start;
-    }
-  }
-  const unsigned before_part = static_cast<unsigned>(part) * V::width;  // bits of the block before this part
-  const float* x = input.values;
-  for (std::size_t chunk = 0; chunk < pack.chunks; ++chunk) {
-    const std::size_t column = block * pack.columns + chunk * kBitmapChunk;
-    const std::uint8_t* const bits = pack.bits + column * kBytes;
-    const std::uint16_t* const offset = pack.offset + column;
-    const float* const weights = pack.weights + pack.first[block * pack.chunks + chunk];
-    const std::uint16_t* const end = input.columns + input.chunk_begin[chunk + 1];
-    for (const std::uint16_t* k = input.columns + input.chunk_begin[chunk]; k < end; ++k, x += Lanes) {
-      const std::uint16_t ahead = end - k > kBitmapAhead ? k[kBitmapAhead] : *k;
-      for (std::size_t line = 0; line < pack.lines_ahead; ++line) {
-        __builtin_prefetch(weights + offset[ahead] + line * 16);
-      }
-      std::uint64_t all = 0;
-      __builtin_memcpy(&all, bits + *k * kBytes, kBytes);
-      const float* w = weights + offset[*k];
-      if (before_part != 0) {
-        w += __builtin_popcountll(all & ((std::uint64_t{1} << before_part) - 1));
-        all >>= before_part;
-      }
-      F in[Lanes];
-#pragma GCC unroll 8
-      for (int l = 0; l < Lanes; ++l) in[l] = V::broadcast(x[l]);
-#pragma GCC unroll 16
-      for (int v = 0; v < Vectors; ++v) {
-        const auto mask = Spread<V>::bits(all, v);
-        const std::uint64_t below = v == 0 ? 0 : all & ((std::uint64_t{1} << (v * V::width)) - 1);
-        const F weight = Spread<V>::expand(mask, w + __builtin_popcountll(below));
-#pragma GCC unroll 8
-        for (int l = 0; l < Lanes; ++l) sum[l][v] = Spread<V>::add(mask, weight, in[l], sum[l][v]);
-      }
-    }
-  }
-  const Activation activation = epilogue.activation;
-#pragma GCC unroll 8
-  for (int l = 0; l < Lanes; ++l) {
-    float* const out = y + static_cast<std::size_t>(l) * y_stride + first_row;
-#pragma GCC unroll 16
-    for (int v = 0; v < Vectors; ++v) {
-      const int left = static_cast<int>(rows) - v * V::width;
-      if (left <= 0) break;
-      V::store(out + v * V::width, sum[l][v], V::lanes(left > V::width ? V::width : left));
-    }
-    activate<V>(activation, out, 0, 1, static_cast<int>(rows));
-  }
+/// Vectors of rows in a block: a power of two whose sums take at most three quarters of the registers.
+template <class V>
+constexpr int bitmap_vectors(std::size_t lanes) {
+  const int most = V::kRegisters * 3 / 4 / static_cast<int>(lanes);
+  int vectors = 16;
+  while (vectors > most) vectors /= 2;
+  return vectors;
 }
 
-/// All passes over the blocks. Sums take at most three quarters of the registers.
+/// A range of blocks for `Lanes` lanes: a block's sums stay in registers over all columns.
 template <class V, int Lanes>
 [[gnu::noinline]] void bitmap_blocks(const BitmapPack& pack, const BitmapInput& input, std::size_t block_begin,
                                      std::size_t block_end, float* y, std::size_t y_stride, const Epilogue& epilogue) {
-  constexpr int kBlock = static_cast<int>(bitmap_block_rows(Lanes)) / V::width;
-  constexpr int kFit = V::kRegisters * 3 / 4 / Lanes;
-  constexpr int kVectors = kFit >= kBlock       ? kBlock
-                           : kFit >= kBlock / 2 ? kBlock / 2
-                           : kFit >= kBlock / 4 ? kBlock / 4
-                                                : 1;
+  using F = typename V::F;
+  using Stored = typename Spread<V>::Stored;
+  constexpr int kVectors = bitmap_vectors<V>(Lanes);
+  constexpr std::size_t kRows = static_cast<std::size_t>(kVectors) * V::width;
+  const Activation activation = epilogue.activation;
   for (std::size_t block = block_begin; block < block_end; ++block) {
-    for (std::size_t part = 0; part < static_cast<std::size_t>(kBlock); part += kVectors) {
-      bitmap_part<V, kVectors, Lanes>(pack, input, block, part, y, y_stride, epilogue);
+    const std::size_t first_row = block * kRows;
+    const std::size_t rows = pack.rows - first_row < kRows ? pack.rows - first_row : kRows;
+    const auto live = [&](int v) {  // lanes of a vector that are rows
+      const int left = static_cast<int>(rows) - v * V::width;
+      return V::lanes(left < 0 ? 0 : left > V::width ? V::width : left);
+    };
+    F sum[Lanes][kVectors];
+#pragma GCC unroll 8
+    for (int l = 0; l < Lanes; ++l) {
+      const std::size_t lane = static_cast<std::size_t>(l);
+#pragma GCC unroll 16
+      for (int v = 0; v < kVectors; ++v) {
+        const std::size_t at = first_row + static_cast<std::size_t>(v * V::width);
+        F start = epilogue.bias == nullptr ? V::zero() : V::load(epilogue.bias + at, live(v));
+        if (epilogue.residual != nullptr) {
+          start = V::add(start, V::load(epilogue.residual + lane * epilogue.residual_stride + at, live(v)));
+        }
+        sum[l][v] = start;
+      }
+    }
+    const float* x = input.values;
+    for (std::size_t chunk = 0; chunk < pack.chunks; ++chunk) {
+      const std::size_t column = block * pack.columns + chunk * pack.chunk_columns;
+      const std::uint8_t* const bits = pack.bits + column * (kVectors * sizeof(Stored));
+      const std::uint16_t* const offset = pack.offset + column;
+      const float* const weights = pack.weights + pack.first[block * pack.chunks + chunk];
+      const std::uint16_t* const end = input.columns + input.chunk_begin[chunk + 1];
+      for (const std::uint16_t* k = input.columns + input.chunk_begin[chunk]; k < end; ++k, x += Lanes) {
+        const std::uint16_t ahead = end - k > kBitmapAhead ? k[kBitmapAhead] : *k;
+        for (std::size_t line = 0; line < pack.lines_ahead; ++line) {
+          __builtin_prefetch(weights + offset[ahead] + line * 16);
+        }
+        const float* w = weights + offset[*k];
+        const std::uint8_t* of_column = bits + *k * (kVectors * sizeof(Stored));
+        F in[Lanes];
+#pragma GCC unroll 8
+        for (int l = 0; l < Lanes; ++l) in[l] = V::broadcast(x[l]);
+#pragma GCC unroll 16
+        for (int v = 0; v < kVectors; ++v, of_column += sizeof(Stored)) {
+          Stored stored;
+          __builtin_memcpy(&stored, of_column, sizeof stored);
+          const auto mask = Spread<V>::bits(stored);
+          const F weight = Spread<V>::expand(mask, w);
+          w += __builtin_popcount(stored);
+#pragma GCC unroll 8
+          for (int l = 0; l < Lanes; ++l) sum[l][v] = Spread<V>::add(mask, weight, in[l], sum[l][v]);
+        }
+      }
+    }
+#pragma GCC unroll 8
+    for (int l = 0; l < Lanes; ++l) {
+      float* const out = y + static_cast<std::size_t>(l) * y_stride + first_row;
+#pragma GCC unroll 16
+      for (int v = 0; v < kVectors; ++v) {
+        if (static_cast<std::size_t>(v * V::width) < rows) V::store(out + v * V::width, sum[l][v], live(v));
+      }
+      activate<V>(activation, out, 0, 1, static_cast<int>(rows));
     }
   }
 }
@@ -176,7 +164,11 @@ void bitmap_product(const BitmapPack& pack, const BitmapInput& input, std::size_
 
 template <class V>
 constexpr BitmapKernels make_bitmap_kernels(Isa isa) {
-  return {.isa = isa, .width = V::width, .run = bitmap_product<V>};
+  return {.isa = isa,
+          .width = V::width,
+          .vector_bytes = sizeof(typename Spread<V>::Stored),
+          .vectors = bitmap_vectors<V>,
+          .run = bitmap_product<V>};
 }
 
 }  // namespace sparse_run::cpu

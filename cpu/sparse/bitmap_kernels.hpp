@@ -11,14 +11,10 @@ namespace sparse_run::cpu {
 
 /// Most lanes that one pass over the weights serves.
 inline constexpr std::size_t kBitmapLanes = 8;
-/// Rows of a block: as many as have their sums in registers.
-constexpr std::size_t bitmap_block_rows(std::size_t lanes) noexcept { return lanes <= 4 ? 64 : 32; }
-/// Columns whose entries in a block a 16-bit offset reaches, whatever the block's rows.
-inline constexpr std::size_t kBitmapChunk = 1023;
 /// Floats that may be read behind the last weight.
 inline constexpr std::size_t kBitmapSlack = 16;
 /// Active columns by which the next weights are fetched ahead: which ones come next only the list of them tells.
-inline constexpr std::ptrdiff_t kBitmapAhead = 8;
+inline constexpr std::ptrdiff_t kBitmapAhead = 4;
 
 /// The columns that have an activation, chunk after chunk.
 struct BitmapInput {
@@ -27,10 +23,12 @@ struct BitmapInput {
   const float* values;               ///< [active column][lane]
 };
 
-/// A view of what SparseBitmap owns. A block is bitmap_block_rows(lanes) consecutive rows.
+/// A view of what SparseBitmap owns. A block is as many consecutive rows as have their sums in registers; a chunk as
+/// many columns as 16 bits reach entries of in a block.
 struct BitmapPack {
-  std::size_t rows, columns, chunks, lanes;
-  const std::uint8_t* bits;     ///< [block][column][rows of a block / 8]
+  std::size_t rows, columns, lanes;
+  std::size_t chunk_columns, chunks;
+  const std::uint8_t* bits;     ///< [block][column][vector of rows]: BitmapKernels::vector_bytes each
   const std::uint16_t* offset;  ///< [block][column]: entries of the block and chunk before the column
   const std::size_t* first;     ///< [block][chunk]: entries before it
   const float* weights;         ///< by block, then column, then row; kBitmapSlack more than there are
@@ -40,6 +38,8 @@ struct BitmapPack {
 struct BitmapKernels {
   Isa isa;
   int width;
+  std::size_t vector_bytes;           ///< that the bits of a vector of rows take
+  int (*vectors)(std::size_t lanes);  ///< of rows in a block, for 1 … kBitmapLanes lanes
   /// Results of blocks [block_begin, block_end): lane l at y + l · y_stride + row.
   void (*run)(const BitmapPack&, const BitmapInput&, std::size_t block_begin, std::size_t block_end, float* y,
               std::size_t y_stride, const Epilogue&);
