@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "graph/ops/fused_activation.hpp"
-#include "graph/ops/operands.hpp"
+#include "graph/ops/operand_rules.hpp"
 #include "graph/ops/subfamilies.hpp"
 
 namespace sparse_run {

@@ -1,7 +1,7 @@
 // AggregateChain: attributes and type inference.
 #include "graph/ops/aggregate_chain.hpp"
 
-#include "graph/ops/operands.hpp"
+#include "graph/ops/operand_rules.hpp"
 #include "graph/ops/subfamilies.hpp"
 
 namespace sparse_run {

@@ -2,7 +2,7 @@
 #include "graph/ops/attention.hpp"
 
 #include "graph/ops/matrix.hpp"
-#include "graph/ops/operands.hpp"
+#include "graph/ops/operand_rules.hpp"
 #include "graph/ops/window.hpp"
 
 namespace sparse_run {

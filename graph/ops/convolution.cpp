@@ -1,7 +1,7 @@
 // Schemas and type inference: convolutions, and the registration of the operators that work on images and signals.
 #include "graph/ops/convolution.hpp"
 
-#include "graph/ops/operands.hpp"
+#include "graph/ops/operand_rules.hpp"
 #include "graph/ops/window.hpp"
 
 namespace sparse_run {

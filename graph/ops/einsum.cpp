@@ -6,7 +6,7 @@
 #include <string>
 
 #include "graph/ops/matrix.hpp"
-#include "graph/ops/operands.hpp"
+#include "graph/ops/operand_rules.hpp"
 
 namespace sparse_run {
 

@@ -1,7 +1,7 @@
 // Schemas and type inference of the operators that passes create (domain "sparse_run").
 #include "graph/ops/fused_activation.hpp"
 #include "graph/ops/matrix.hpp"
-#include "graph/ops/operands.hpp"
+#include "graph/ops/operand_rules.hpp"
 #include "graph/ops/subfamilies.hpp"
 #include "graph/ops/window.hpp"
 

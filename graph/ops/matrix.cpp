@@ -1,7 +1,7 @@
 // Schemas and type inference: matrix products and determinants, and the registration of the matrix family.
 #include "graph/ops/matrix.hpp"
 
-#include "graph/ops/operands.hpp"
+#include "graph/ops/operand_rules.hpp"
 
 namespace sparse_run {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "graph/ops/geometry.hpp"
-#include "graph/ops/operands.hpp"
+#include "graph/ops/operand_rules.hpp"
 #include "graph/ops/schema.hpp"
 
 namespace sparse_run {

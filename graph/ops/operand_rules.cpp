@@ -30,6 +30,30 @@ DType expect_dtype(const InferContext& context, std::size_t i, const DTypeClass&
   return type.dtype;
 }
 
+DType expect_dtype(const InferContext& context, std::size_t i, std::initializer_list<DType> accepted) {
+  const DType dtype = context.dtype(i);
+  if (dtype == DType::undefined || std::find(accepted.begin(), accepted.end(), dtype) != accepted.end()) return dtype;
+  std::string names;
+  for (const DType one : accepted) {
+    if (!names.empty()) names += ", ";
+    names += to_string(one);
+  }
+  throw_error(ErrorKind::model, "input {} is {}: {} expected", i, to_string(dtype), names);
+}
+
+void expect_float(const InferContext& context, std::size_t i) {
+  expect_dtype(context, i, {DType::f32, DType::f16, DType::bf16, DType::f64});
+}
+
+DType expect_same_dtype(const InferContext& context, std::size_t i, std::size_t j) {
+  const DType a = context.dtype(i);
+  const DType b = context.dtype(j);
+  if (a != DType::undefined && b != DType::undefined && a != b) {
+    throw_error(ErrorKind::model, "input {} is {} but input {} is {}", i, to_string(a), j, to_string(b));
+  }
+  return a == DType::undefined ? b : a;
+}
+
 DType expect_same_dtype(const InferContext& context, std::size_t first, std::size_t last, const DTypeClass& accepted) {
   DType common = DType::undefined;
   std::size_t witness = first;
@@ -81,13 +105,27 @@ void expect_broadcast_to(const InferContext& context, std::size_t i, const Shape
   }
 }
 
-void expect_vector(const InferContext& context, std::size_t i, std::int64_t length) {
+const Shape* expect_rank(const InferContext& context, std::size_t i, std::size_t rank) {
+  const Shape* shape = context.shape(i);
+  if (shape != nullptr && shape->size() != rank) {
+    throw_error(ErrorKind::model, "input {} is {}: rank {} expected", i, to_string(*shape), rank);
+  }
+  return shape;
+}
+
+std::int64_t expect_same_dim(std::int64_t a, std::int64_t b, std::string_view what) {
+  if (a >= 0 && b >= 0 && a != b) throw_error(ErrorKind::model, "{}: {} and {} differ", what, a, b);
+  return a >= 0 ? a : b;
+}
+
+void expect_vector(const InferContext& context, std::size_t i, std::int64_t length, std::string_view what) {
   const Shape* shape = context.shape(i);
   if (shape == nullptr) return;
   const bool fits =
       shape->size() == 1 && ((*shape)[0] == length || (*shape)[0] == kUnknownDim || length == kUnknownDim);
   if (!fits) {
-    throw_error(ErrorKind::model, "input {} has shape {}, expected {}", i, to_string(*shape), to_string(Shape{length}));
+    throw_error(ErrorKind::model, "input {}{} has shape {}, expected {}", i,
+                what.empty() ? "" : fmt::format(" ({})", what), to_string(*shape), to_string(Shape{length}));
   }
 }
 

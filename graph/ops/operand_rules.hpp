@@ -1,4 +1,4 @@
-// Rules that type inference of many operators shares: element type classes, equal types, broadcasting, axes.
+// Rules that type inference of many operators shares: element types, ranks and sizes, broadcasting, axes.
 #pragma once
 
 #include <cstddef>
@@ -38,6 +38,15 @@ void require_kernels_for(DType dtype);
 /// is Error(unsupported)). undefined: not known yet, nothing is checked.
 DType expect_dtype(const InferContext& context, std::size_t i, const DTypeClass& accepted);
 
+/// The same with a list of types.
+DType expect_dtype(const InferContext& context, std::size_t i, std::initializer_list<DType> accepted);
+
+/// f16, bf16, f32 or f64.
+void expect_float(const InferContext& context, std::size_t i);
+
+/// The element type that operands i and j share; Error(model) when they differ.
+DType expect_same_dtype(const InferContext& context, std::size_t i, std::size_t j);
+
 /// The one element type of operands [first, last), omitted ones skipped; each must be in `accepted`.
 /// Error(model) naming both types when they differ.
 DType expect_same_dtype(const InferContext& context, std::size_t first, std::size_t last, const DTypeClass& accepted);
@@ -49,8 +58,14 @@ std::optional<Shape> broadcast_operands(const InferContext& context, std::size_t
 /// Checks that operand i broadcasts to `target` without enlarging it (unidirectional broadcasting).
 void expect_broadcast_to(const InferContext& context, std::size_t i, const Shape& target);
 
-/// Checks that operand i has one dimension of `length` elements (kUnknownDim: any length).
-void expect_vector(const InferContext& context, std::size_t i, std::int64_t length);
+/// The shape of operand i, of exactly `rank` dimensions when it is known at all; nullptr when it is not.
+const Shape* expect_rank(const InferContext& context, std::size_t i, std::size_t rank);
+
+/// The size that two dimensions, either perhaps unknown, share; Error(model) with both when they differ.
+std::int64_t expect_same_dim(std::int64_t a, std::int64_t b, std::string_view what);
+
+/// Checks that operand i has one dimension of `length` elements (kUnknownDim: any length); `what` it is, for people.
+void expect_vector(const InferContext& context, std::size_t i, std::int64_t length, std::string_view what = "");
 
 /// The element type that an integer attribute names, `fallback` when the attribute is absent. Error(model) for a
 /// number that is no element type, Error(unsupported) for one without kernels.

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "graph/ops/control.hpp"
-#include "graph/ops/operands.hpp"
+#include "graph/ops/operand_rules.hpp"
 
 namespace sparse_run {
 

@@ -4,7 +4,7 @@
 #include <cctype>
 
 #include "graph/ops/control.hpp"
-#include "graph/ops/operands.hpp"
+#include "graph/ops/operand_rules.hpp"
 
 namespace sparse_run {
 

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "graph/ops/convolution.hpp"
-#include "graph/ops/operands.hpp"
+#include "graph/ops/operand_rules.hpp"
 
 namespace sparse_run {
 

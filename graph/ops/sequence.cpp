@@ -1,7 +1,7 @@
 // Schemas and inference of sequences and optionals.
 #include "graph/ops/control.hpp"
 #include "graph/ops/geometry.hpp"
-#include "graph/ops/operands.hpp"
+#include "graph/ops/operand_rules.hpp"
 
 namespace sparse_run {
 

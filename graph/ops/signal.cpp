@@ -1,6 +1,6 @@
 // Schemas and type inference: Fourier transforms, window functions and mel filters.
 #include "graph/ops/convolution.hpp"
-#include "graph/ops/operands.hpp"
+#include "graph/ops/operand_rules.hpp"
 #include "graph/ops/window.hpp"
 
 namespace sparse_run {
