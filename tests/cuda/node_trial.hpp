@@ -10,6 +10,7 @@
 #include "gpu/cuda/device.hpp"
 #include "graph/ir/graph.hpp"
 #include "tests/cuda/host/host_cuda.hpp"
+#include "tests/device/divergence.hpp"
 
 namespace sparse_run::gpu::cuda {
 
@@ -58,8 +59,5 @@ std::shared_ptr<Device> host_device(const GpuOptions& options = {.generated = fa
 
 /// f32 in [-1, 1); `zeros`: the share of them that is 0.
 Tensor random_tensor(std::mt19937_64& random, Shape shape, double zeros = 0);
-
-/// The largest |a - b| / (1 + |b|) of f32; infinite when other elements, types or shapes differ.
-double divergence(const Tensor& given, const Tensor& expected);
 
 }  // namespace sparse_run::gpu::cuda

@@ -8,6 +8,7 @@
 
 #include "gpu/emulated/emulated_gpu.hpp"
 #include "runtime/session.hpp"
+#include "tests/device/divergence.hpp"
 
 namespace sparse_run {
 
