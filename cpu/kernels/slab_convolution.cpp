@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "cpu/column/dense.hpp"
-#include "cpu/column/depthwise.hpp"
 #include "cpu/kernels/sparse_variant.hpp"
 #include "graph/ops/window.hpp"
 
@@ -14,7 +13,6 @@ namespace {
 
 constexpr std::string_view kSparse = "cpu.conv.sparse_column.f32";
 constexpr std::string_view kDense = "cpu.conv.column.f32";
-constexpr std::string_view kDepthwise = "cpu.conv.depthwise.f32";
 
 std::string_view plain_name(std::string_view kernel) { return kernel.substr(0, kernel.find('@')); }
 std::string_view variant_of(std::string_view kernel) {
@@ -180,51 +178,12 @@ class DenseSlabConvolution final : public SlabConvolution {
   std::vector<DenseColumns> weights_;  ///< by group
 };
 
-class DepthwiseSlabConvolution final : public SlabConvolution {
- public:
-  DepthwiseSlabConvolution(const NodeView& view, const Convolution& conv, int shares, bool by_channels)
-      : SlabConvolution(view, conv, static_cast<double>(view.weight(1)->elements())),
-        isa_(active_isa()),
-        shares_(shares),
-        by_channels_(by_channels) {
-    const Tensor dense = view.weight(1)->dense();
-    const auto all = dense.data<float>();
-    weights_.assign(all.begin(), all.end());
-  }
-
-  void run(const SlabCall& call) const noexcept override {
-    Window window = conv_.window;
-    window.channel_stride = call.inputs[0].channel_stride;
-    window.first_row = call.inputs[0].first_row;
-    const std::int64_t channels = conv_.groups;
-    const std::int64_t begin = by_channels_ ? channels * call.share / shares_ : 0;
-    const std::int64_t end = by_channels_ ? channels * (call.share + 1) / shares_ : channels;
-    run_depthwise({window,
-                   call.inputs[0].at,
-                   weights_.data(),
-                   {call.output.row(0, window.out_width), call.output.channel_stride, 0},
-                   epilogue(call, 0),
-                   static_cast<std::size_t>(begin),
-                   static_cast<std::size_t>(end),
-                   call.begin,
-                   call.end},
-                  isa_);
-  }
-
- private:
-  Isa isa_;
-  int shares_;
-  bool by_channels_;
-  std::vector<float> weights_;
-};
-
 }  // namespace
 
 std::optional<std::string> describe_slab_convolution(const NodeView& view, std::string_view kernel, Convolution& conv) {
   const std::string_view name = plain_name(kernel);
-  if (name != kSparse && name != kDense && name != kDepthwise) return "another kernel than one on columns is faster";
+  if (name != kSparse && name != kDense) return "not a convolution on columns";
   if (auto reason = describe_convolution(view, conv)) return reason;
-  if (name == kDepthwise && conv.residual) return "a residual of another layout";
   if (conv.bias && view.constant(2) == nullptr) return "the bias is computed at run time";
   if (conv.residual && view.graph().value(view.node().inputs[3]).constant) return "the residual is constant";
   if (view.graph().value(view.node().inputs[0]).constant) return "the operand is constant";
@@ -254,13 +213,12 @@ bool better_by_channels(const NodeView& view, const Convolution& conv, std::stri
   };
   const auto channels = static_cast<double>(conv.out_channels * conv.groups);
   const double k = static_cast<double>(conv.k());
-  const bool depthwise = plain_name(kernel) == kDepthwise;
   const double density = plain_name(kernel) == kSparse ? 1 - view.zeros(1) : 1;
   const double entries = channels * (k * density + kEntriesPerRow);
-  const double moved = depthwise ? 0 : 2 * k;  // of collecting operands
+  const double moved = 2 * k;  // of collecting operands
   const double by_rows = entries * loads_of_entry(some) + moved * some;
-  const double shared = static_cast<double>(conv.in_channels * (depthwise ? 1 : conv.groups));
-  const double foreign = depthwise ? 0 : kLoadsPerForeignVector * shared * all * (shares - 1) / shares;
+  const double shared = static_cast<double>(conv.in_channels * conv.groups);
+  const double foreign = kLoadsPerForeignVector * shared * all * (shares - 1) / shares;
   const double by_channels = entries / shares * loads_of_entry(all) + moved * all + foreign;
   return by_channels < by_rows;
 }
@@ -272,7 +230,6 @@ std::unique_ptr<SlabOp> make_slab_convolution(const NodeView& view, const Convol
     return std::make_unique<SparseSlabConvolution>(view, conv, sparse_variant(conv, view, variant_of(kernel)), shares,
                                                    by_channels);
   }
-  if (name == kDepthwise) return std::make_unique<DepthwiseSlabConvolution>(view, conv, shares, by_channels);
   return std::make_unique<DenseSlabConvolution>(view, conv, shares, by_channels);
 }
 

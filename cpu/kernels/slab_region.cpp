@@ -148,7 +148,7 @@ ColumnStep build_slab_step(const ColumnRegion& region, std::span<const std::uniq
     if (conv.residual) node.windows.emplace_back();
     node.output = add_value(view.graph(), view.node().outputs[0]);
     node.layer = static_cast<int>(i);
-    const bool splits = conv.groups == 1 || conv.in_channels * conv.out_channels == 1;
+    const bool splits = conv.groups == 1;
     node.by_channels = splits && better_by_channels(view, conv, choices[region.begin + i].kernel, shares);
   }
   parallel_tasks(static_cast<std::int64_t>(count), [&](std::int64_t i) {
