@@ -8,6 +8,7 @@
 #include "cpu/selection/estimate.hpp"
 #include "cpu/selection/trial.hpp"
 #include "cpu/sparse/bitmap.hpp"
+#include "graph/onnx/file_pages.hpp"
 
 namespace sparse_run::cpu {
 
@@ -28,9 +29,9 @@ bool skips_activations(const NodeView& view, const SparseProduct& product) {
 /// Tasks are ranges of features.
 class BitmapProductStep final : public Step {
  public:
-  BitmapProductStep(const SparseProduct& product, const Csr& weights, int threads)
+  BitmapProductStep(const SparseProduct& product, SparseBitmap weights, int threads)
       : product_(product),
-        weights_(weights, static_cast<std::size_t>(product.tokens)),
+        weights_(std::move(weights)),
         tasks_(std::min<std::int64_t>(static_cast<std::int64_t>(weights_.blocks()), threads == 1 ? 1 : 4 * threads)) {}
 
   std::size_t scratch_bytes() const override { return weights_.workspace_bytes(); }
@@ -78,10 +79,23 @@ Verdict check(const NodeView& view, const Environment&) {
   return Verdict::accept();
 }
 
+/// Dense constants are read as they lie: where few weights are zero, a sparse matrix would be twice as large as they.
+SparseBitmap pack(const NodeView& view, const SparseProduct& product) {
+  const auto lanes = static_cast<std::size_t>(product.tokens), k = static_cast<std::size_t>(product.k),
+             features = static_cast<std::size_t>(product.features);
+  const Tensor* dense = view.constant(1);
+  if (dense == nullptr) return SparseBitmap(feature_rows(view, product), lanes);
+  const auto values = dense->data<float>();
+  SparseBitmap packed({values.data(), features, k, product.transposed ? k : 1, product.transposed ? 1 : features},
+                      static_cast<std::size_t>(view.weight(1)->nonzeros()), lanes);
+  onnx::discard_file_pages(std::as_bytes(values));
+  return packed;
+}
+
 std::unique_ptr<Step> build(const NodeView& view, const Environment& environment) {
   SparseProduct product;
   describe_sparse_product(view, product, 0);
-  return std::make_unique<BitmapProductStep>(product, feature_rows(view, product), environment.threads);
+  return std::make_unique<BitmapProductStep>(product, pack(view, product), environment.threads);
 }
 
 Estimate estimate(const NodeView& view, const Environment& environment) {

@@ -15,44 +15,76 @@ constexpr std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64
 
 }  // namespace
 
-SparseBitmap::SparseBitmap(const Csr& weights, std::size_t lanes, Isa isa)
-    : rows_(weights.rows), k_(weights.columns), nnz_(weights.nnz()), lanes_(lanes), kernels_(&bitmap_kernels(isa)) {
+SparseBitmap::SparseBitmap(std::size_t rows, std::size_t k, std::size_t nnz, std::size_t lanes, Isa isa)
+    : rows_(rows), k_(k), nnz_(nnz), lanes_(lanes), kernels_(&bitmap_kernels(isa)) {
   require(lanes >= 1 && lanes <= kBitmapLanes, "SparseBitmap: lanes outside their bounds");
-  const auto width = static_cast<std::size_t>(kernels_->width),
-             vectors = static_cast<std::size_t>(kernels_->vectors(lanes));
-  block_rows_ = width * vectors;
+  block_rows_ = static_cast<std::size_t>(kernels_->width * kernels_->vectors(lanes));
   chunk_columns_ = std::numeric_limits<std::uint16_t>::max() / block_rows_;
-  const std::size_t vector_bytes = kernels_->vector_bytes, bytes = vectors * vector_bytes, all = blocks();
-  bits_.resize(all * k_ * bytes);
-  offset_.resize(all * k_);
-  first_.resize(all * chunks());
+  column_bytes_ = static_cast<std::size_t>(kernels_->vectors(lanes)) * kernels_->vector_bytes;
+  bits_.resize(blocks() * k_ * column_bytes_);
+  offset_.resize(blocks() * k_);
+  first_.resize(blocks() * chunks());
   weights_.resize(nnz_ + kBitmapSlack);
+  const std::size_t columns = k_ * blocks();
+  lines_ahead_ = 1 + (columns == 0 ? 0 : nnz_ / columns / 16);
+}
+
+void SparseBitmap::begin_column(std::size_t block, std::size_t column, std::size_t entry) {
+  std::size_t& first = first_[block * chunks() + column / chunk_columns_];
+  if (column % chunk_columns_ == 0) first = entry;
+  offset_[block * k_ + column] = static_cast<std::uint16_t>(entry - first);
+}
+
+void SparseBitmap::set_bit(std::size_t block, std::size_t column, std::size_t row_in_block) {
+  const auto width = static_cast<std::size_t>(kernels_->width);
+  const std::size_t lane = row_in_block % width;
+  bits_[(block * k_ + column) * column_bytes_ + row_in_block / width * kernels_->vector_bytes + lane / 8] |=
+      static_cast<std::uint8_t>(1u << lane % 8);
+}
+
+SparseBitmap::SparseBitmap(const Csr& weights, std::size_t lanes, Isa isa)
+    : SparseBitmap(weights.rows, weights.columns, weights.nnz(), lanes, isa) {
   std::vector<std::uint32_t> count(k_);
   std::vector<std::size_t> place(k_);
   std::size_t next = 0;
-  for (std::size_t block = 0; block < all; ++block) {
+  for (std::size_t block = 0; block < blocks(); ++block) {
     const std::size_t row_begin = block * block_rows_, row_end = std::min(rows_, row_begin + block_rows_);
     std::fill(count.begin(), count.end(), 0u);
     for (std::size_t i = weights.row_begin[row_begin]; i < weights.row_begin[row_end]; ++i) ++count[weights.column[i]];
     for (std::size_t column = 0; column < k_; ++column) {
-      const std::size_t chunk = block * chunks() + column / chunk_columns_;
-      if (column % chunk_columns_ == 0) first_[chunk] = next;
+      begin_column(block, column, next);
       place[column] = next;
-      offset_[block * k_ + column] = static_cast<std::uint16_t>(next - first_[chunk]);
       next += count[column];
     }
     for (std::size_t row = row_begin; row < row_end; ++row) {
-      const std::size_t lane = (row - row_begin) % width, byte = (row - row_begin) / width * vector_bytes + lane / 8;
       for (std::size_t i = weights.row_begin[row]; i < weights.row_begin[row + 1]; ++i) {
         const std::size_t column = weights.column[i];
-        bits_[(block * k_ + column) * bytes + byte] |= static_cast<std::uint8_t>(1u << lane % 8);
+        set_bit(block, column, row - row_begin);
         weights_[place[column]++] = weights.value[i];
       }
     }
   }
   skips_ = std::ranges::all_of(weights.value, [](float w) { return std::isfinite(w); });
-  const double entries = k_ == 0 || all == 0 ? 0 : static_cast<double>(nnz_) / static_cast<double>(k_ * all);
-  lines_ahead_ = 1 + static_cast<std::size_t>(entries / 16);
+}
+
+SparseBitmap::SparseBitmap(const DenseWeights& weights, std::size_t nnz, std::size_t lanes, Isa isa)
+    : SparseBitmap(weights.rows, weights.columns, nnz, lanes, isa) {
+  std::size_t next = 0;
+  for (std::size_t block = 0; block < blocks(); ++block) {
+    const std::size_t row_begin = block * block_rows_, row_end = std::min(rows_, row_begin + block_rows_);
+    for (std::size_t column = 0; column < k_; ++column) {
+      begin_column(block, column, next);
+      const float* value = weights.values + row_begin * weights.row_stride + column * weights.column_stride;
+      for (std::size_t row = row_begin; row < row_end; ++row, value += weights.row_stride) {
+        if (*value == 0) continue;
+        require(next < nnz_, "SparseBitmap: more entries than were counted");
+        set_bit(block, column, row - row_begin);
+        weights_[next++] = *value;
+        skips_ = skips_ && std::isfinite(*value);
+      }
+    }
+  }
+  require(next == nnz_, "SparseBitmap: fewer entries than were counted");
 }
 
 std::size_t SparseBitmap::blocks() const noexcept { return (rows_ + block_rows_ - 1) / block_rows_; }

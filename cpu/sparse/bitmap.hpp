@@ -10,6 +10,13 @@
 
 namespace sparse_run::cpu {
 
+/// A dense matrix that lies in memory in either order; strides in floats. A view.
+struct DenseWeights {
+  const float* values = nullptr;
+  std::size_t rows = 0, columns = 0;
+  std::size_t row_stride = 0, column_stride = 1;
+};
+
 /// y[lane][row] = activation(bias[row] + residual[lane][row] + sum over k of W[row][k] · x[lane][k]), as SparseRows,
 /// for exactly `lanes` vectors. Entries lie column by column within blocks of rows, so that a column of which all lanes
 /// have activation 0 is neither read nor multiplied; where W has a NaN or an infinity nothing is skipped, since 0 times
@@ -21,6 +28,8 @@ class SparseBitmap {
  public:
   /// `lanes`: 1 … kBitmapLanes.
   SparseBitmap(const Csr& weights, std::size_t lanes, Isa isa = active_isa());
+  /// The same of the elements that are not 0: needs no more memory than what it keeps.
+  SparseBitmap(const DenseWeights& weights, std::size_t nnz, std::size_t lanes, Isa isa = active_isa());
 
   std::size_t rows() const noexcept { return rows_; }
   std::size_t k() const noexcept { return k_; }
@@ -45,11 +54,15 @@ class SparseBitmap {
            std::size_t block_end) const noexcept;
 
  private:
+  SparseBitmap(std::size_t rows, std::size_t k, std::size_t nnz, std::size_t lanes, Isa isa);
+  /// The first entry of a column of a block: remembers where it lies among the weights.
+  void begin_column(std::size_t block, std::size_t column, std::size_t entry);
+  void set_bit(std::size_t block, std::size_t column, std::size_t row_in_block);
   std::size_t chunks() const noexcept { return (k_ + chunk_columns_ - 1) / chunk_columns_; }
 
   std::size_t rows_, k_, nnz_, lanes_;
   const BitmapKernels* kernels_;
-  std::size_t block_rows_ = 0, chunk_columns_ = 1;
+  std::size_t block_rows_ = 0, column_bytes_ = 0, chunk_columns_ = 1;
   bool skips_ = true;
   std::size_t lines_ahead_ = 1;
   AlignedVector<std::uint8_t> bits_;

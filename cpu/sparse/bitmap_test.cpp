@@ -32,12 +32,19 @@ TEST_P(SparseBitmapTest, random_products_equal_plain_loops) {
     const std::size_t lanes = uniform(random, 1, kBitmapLanes);
     const double zeros = pick(random, {0, 1, 5, 9, 10}) / 10.0, idle = pick(random, {0, 5, 9, 10}) / 10.0;
     const std::size_t x_stride = k + uniform(random, 0, 3), y_stride = rows + 2;
-    const Csr w = Csr::from_dense(random_floats(random, rows * k, zeros), rows, k);
+    const std::vector<float> dense = random_floats(random, rows * k, zeros);
+    const Csr w = Csr::from_dense(dense, rows, k);
     const std::vector<float> x = random_floats(random, lanes * x_stride, idle), bias = random_floats(random, rows);
     const std::vector<float> start = random_floats(random, lanes * y_stride);
     const bool with_bias = round % 2 == 0, with_residual = round % 3 == 0, curved = round % 5 == 0;
     std::vector<float> y = start;
-    multiply(SparseBitmap(w, lanes, GetParam()), x, x_stride, y, y_stride,
+    std::vector<float> by_columns(rows * k);
+    for (std::size_t i = 0; i < dense.size(); ++i) by_columns[i % k * rows + i / k] = dense[i];
+    const SparseBitmap bitmap = round % 4 == 0 ? SparseBitmap(w, lanes, GetParam())
+                                : round % 4 == 1
+                                    ? SparseBitmap({dense.data(), rows, k, k, 1}, w.nnz(), lanes, GetParam())
+                                    : SparseBitmap({by_columns.data(), rows, k, 1, rows}, w.nnz(), lanes, GetParam());
+    multiply(bitmap, x, x_stride, y, y_stride,
              {with_bias ? bias.data() : nullptr, with_residual ? y.data() : nullptr, y_stride,
               curved ? Activation::of(Curve::tanh) : Activation::relu()});
     for (std::size_t l = 0; l < lanes; ++l) {
