@@ -14,6 +14,21 @@ namespace {
 constexpr double kClearlyFaster = 1.05;
 constexpr std::int64_t kFewestPerRank = 4, kMostPerRank = 32;  // simulated requests
 
+/// The planner's, with so many ranks; these are joined by the link where it has fewer.
+Topology topology_of(const PlacementPlanner& planner, int ranks, const LinkRates& link) {
+  Topology topology = planner.options().topology;
+  if (topology.ranks() < ranks) {
+    topology.hosts.resize(1);
+    topology.hosts.front().count = ranks;
+    topology.network_gb_per_s = link.bytes_per_s / 1e9;
+    topology.network_latency_us = 1e6 * link.latency_s;
+  } else if (topology.hosts.front().count > ranks) {
+    topology.hosts.resize(1);
+    topology.hosts.front().count = ranks;
+  }
+  return topology;
+}
+
 }  // namespace
 
 FormChoice choose_form(const PlacementPlanner& planner, const Graph& graph, int ranks, const LinkRates& link,
@@ -21,15 +36,7 @@ FormChoice choose_form(const PlacementPlanner& planner, const Graph& graph, int 
   PlannerOptions planning = planner.options();
   planning.plan_text.reset();
   planning.notice = nullptr;
-  if (planning.topology.ranks() < ranks) {
-    planning.topology.hosts.resize(1);
-    planning.topology.hosts.front().count = ranks;
-    planning.topology.network_gb_per_s = link.bytes_per_s / 1e9;
-    planning.topology.network_latency_us = 1e6 * link.latency_s;
-  } else if (planning.topology.hosts.front().count > ranks) {
-    planning.topology.hosts.resize(1);
-    planning.topology.hosts.front().count = ranks;
-  }
+  planning.topology = topology_of(planner, ranks, link);
   SimulationOptions simulation;
   simulation.requests = std::clamp<std::int64_t>(requests, kFewestPerRank * ranks, kMostPerRank * ranks);
   const std::vector<ClusterForm> forms = simulate_forms(planning, graph, simulation);
@@ -46,6 +53,18 @@ FormChoice choose_form(const PlacementPlanner& planner, const Graph& graph, int 
   }
   if (best.ranks == 1) return {};
   return {best.replicas > 1 ? Parallel::hybrid : Parallel::pipeline, best.ranks, best.replicas};
+}
+
+double simulated_rate(const PlacementPlanner& planner, const Graph& graph, Plan plan, int ranks, int groups,
+                      const LinkRates& link, std::span<const double> stage_s, std::int64_t requests) {
+  const auto stages = static_cast<int>(stage_s.size());
+  for (PlannedPartition& partition : plan.partitions)
+    partition.predicted_s = stage_s[static_cast<std::size_t>(partition.rank)];
+  SimulationOptions simulation;
+  simulation.requests = std::max<std::int64_t>(requests, kFewestPerRank * ranks);
+  simulation.replicas = groups;
+  simulation.in_flight = stages + 2;  // as the pipeline has
+  return simulate(plan, graph, topology_of(planner, ranks, link), simulation).throughput;
 }
 
 }  // namespace sparse_run::cli

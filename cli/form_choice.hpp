@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 
 #include "cli/options.hpp"
@@ -22,5 +23,10 @@ struct FormChoice {
 /// it needs no balance. Says in `notice`, when it is there, what was compared. Error(limit) when nothing fits.
 FormChoice choose_form(const PlacementPlanner& planner, const Graph& graph, int ranks, const LinkRates& link,
                        std::int64_t requests, const std::function<void(const std::string&)>& notice);
+
+/// Requests per second of a plan over ranks like this one, joined by a link as measured, when its stages take
+/// `stage_s`: in simulation. `requests` are in the stream.
+double simulated_rate(const PlacementPlanner& planner, const Graph& graph, Plan plan, int ranks, int groups,
+                      const LinkRates& link, std::span<const double> stage_s, std::int64_t requests);
 
 }  // namespace sparse_run::cli

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "graph/onnx/content_hash.hpp"
+#include "cli/pipeline_making.hpp"
 #include "graph/passes/pipeline.hpp"
 #include "partitioner/rank_stages.hpp"
 #include "runtime/distributed/data_stream.hpp"
@@ -17,8 +17,6 @@
 namespace sparse_run::cli {
 
 namespace {
-
-constexpr double kUseOfLink = 0.5;  // a link as busy as the stages would hide nothing of what varies
 
 std::unique_ptr<RankForm> make_data_form(RankedWork& work) {
   // Rank 0 chooses kernels, by timing them where that is on; the others take the same, so that results are the same.
@@ -144,94 +142,6 @@ std::unique_ptr<RankForm> make_row_form(RankedWork& work) {
   return form;
 }
 
-/// What each node takes on this rank's CPU, as the planner predicts it.
-std::vector<double> node_seconds(const RankedWork& work, const Graph& graph) {
-  const PlacementProblem problem = work.context.placement->problem(graph);
-  const auto cpu = std::find_if(problem.devices.begin(), problem.devices.end(),
-                                [](const auto& device) { return device.spec.kind == DeviceKind::cpu; });
-  require(cpu != problem.devices.end(), "a host without a CPU");
-  std::vector<double> seconds;
-  for (NodeId id = 0; id < graph.nodes().size(); ++id)
-    seconds.push_back(problem.time(static_cast<int>(id), static_cast<int>(cpu - problem.devices.begin())));
-  return seconds;
-}
-
-/// Rank 0 plans; everybody gets the plans, and has the same graphs that they are for.
-void share_plans(RankedWork& work, std::vector<PipelineSignature>& signatures, int stages) {
-  if (work.options().plan.empty() && !work.link) work.link = probe_link(work.ranks().cluster());
-  work.phase("plan", [&] {
-    if (!work.leads()) return;
-    for (PipelineSignature& signature : signatures) {
-      if (!work.options().plan.empty()) {
-        signature.plan = work.plan_file(*signature.graph);
-        continue;
-      }
-      StageCosts costs;
-      costs.link_bytes_per_s = kUseOfLink * work.link->bytes_per_s;
-      costs.link_latency_s = work.link->latency_s;
-      costs.node_s = node_seconds(work, *signature.graph);
-      signature.plan = plan_stages(*signature.graph, stages, costs, "cpu", work.context.report.model_hash);
-    }
-  });
-  WireWriter writer;
-  if (work.leads()) {
-    for (const PipelineSignature& signature : signatures) {
-      writer.put(std::string_view(plan_to_json(signature.plan, *signature.graph)));
-    }
-  }
-  WireReader reader(work.ranks().cluster().broadcast(writer.take()));
-  std::string seen;
-  work.phase("plan", [&] {
-    for (PipelineSignature& signature : signatures) {
-      const Graph& graph = *signature.graph;
-      const std::string text = reader.text();
-      if (!work.leads()) signature.plan = plan_from_json(text, graph);
-      seen += text;
-      for (const Node& node : graph.nodes()) {
-        seen += node.name + node.op;
-        for (const ValueId value : node.outputs) {
-          if (value != kNoValue) seen += to_string(graph.value(value).type);
-        }
-      }
-    }
-  });
-  work.ranks().check_same("plan", onnx::hash_text(onnx::content_hash(std::as_bytes(std::span(seen)))));
-}
-
-std::unique_ptr<RankForm> make_pipeline_form(RankedWork& work, const FormChoice& choice) {
-  const int pipelines = choice.groups;
-  std::vector<PipelineSignature> planned = resolve_for_cutting(work, work.context.passes);
-  if (planned.empty()) return nullptr;
-  share_plans(work, planned, choice.stages > 0 ? choice.stages : work.ranks().size() / pipelines);
-  PipelineOptions pipeline;
-  pipeline.groups = pipelines;
-  pipeline.signature_of = [&work](std::int64_t request) { return work.signature_of(request); };
-  work.make_parts();
-  std::unique_ptr<RankForm> form;
-  work.phase("compile", [&] {
-    const bool placed = std::any_of(planned.begin(), planned.end(), [](const PipelineSignature& signature) {
-      return std::any_of(signature.plan.partitions.begin(), signature.plan.partitions.end(),
-                         [](const PlannedPartition& partition) { return partition.device != "cpu"; });
-    });
-    auto make_session = work.context.make_session;
-    if (placed) {
-      make_session = [&work, where = placement_of(planned.front().plan, *planned.front().graph)](
-                         std::shared_ptr<const Graph> part) {
-        return work.context.make_placed_session(std::move(part), where);
-      };
-    }
-    auto made = std::make_unique<PipelineForm>(work.ranks().cluster(), planned, pipeline, make_session,
-                                               work.context.run_options.trace);
-    const int working = made->stages() * pipelines;
-    if (work.leads() && working < work.ranks().size()) {
-      work.context.notice(fmt::format("{} of {} ranks idle: more stages would not be faster",
-                                      work.ranks().size() - working, work.ranks().size()));
-    }
-    form = std::move(made);
-  });
-  return form;
-}
-
 /// Null, after a notice, when the model is not cut.
 std::unique_ptr<RankForm> make_cut_form(RankedWork& work, const FormChoice& choice) {
   switch (choice.form) {
@@ -241,8 +151,10 @@ std::unique_ptr<RankForm> make_cut_form(RankedWork& work, const FormChoice& choi
       return make_graph_form(work);
     case Parallel::rows:
       return make_row_form(work);
-    default:
-      return make_pipeline_form(work, choice);
+    default: {
+      auto resolved = resolve_for_cutting(work, work.context.passes);
+      return resolved.empty() ? nullptr : make_pipeline_form(work, choice, std::move(resolved));
+    }
   }
 }
 

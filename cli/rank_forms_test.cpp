@@ -133,6 +133,63 @@ TEST_F(Forms, rows_give_the_results_of_one_rank) {
   for (int size : {2, 3}) expect_same(run_stream(size, inputs_, rows()).results, 1e-5f);
 }
 
+/// With so many tokens that what crosses is worth packing.
+class FormsOfLargeValues : public Forms {
+ protected:
+  FormsOfLargeValues() : Forms(400) {
+    StageCosts costs;
+    costs.node_s.assign(graph_->nodes().size(), 1);
+    const auto product = std::find_if(graph_->nodes().begin(), graph_->nodes().end(),
+                                      [](const Node& node) { return node.is("FusedMatMul", kInternalDomain); });
+    costs.node_s[static_cast<std::size_t>(product - graph_->nodes().begin())] = 10;  // the cut is behind its Relu
+    plan_ = plan_stages(*graph_, 2, costs, "cpu", "test");
+  }
+  /// What rank 0 reports of a stream over a link of so many bytes per second, whose results must be those of one rank.
+  RankReport report_over(double link_bytes_per_s) {
+    const MakeForm make = [&](Cluster& cluster) -> std::unique_ptr<RankForm> {
+      PipelineOptions options;
+      options.signature_of = [](std::int64_t) { return 0; };
+      options.link_bytes_per_s = link_bytes_per_s;
+      return std::make_unique<PipelineForm>(cluster, std::vector<PipelineSignature>{{graph_, plan_}}, options,
+                                            one_thread_session, nullptr);
+    };
+    const StreamOutcome outcome = run_stream(2, inputs_, make);
+    expect_same(outcome.results, 0);
+    return outcome.reports.at(0);
+  }
+  Plan plan_;
+};
+
+TEST_F(FormsOfLargeValues, a_slow_link_gets_zeros_packed_and_a_fast_one_does_not) {
+  const RankReport slow = report_over(1e3);
+  EXPECT_GT(slow.plain_bytes, 0u);
+  EXPECT_LT(slow.packed_bytes, slow.plain_bytes * 3 / 4);  // about half of what a Relu gives is zero
+  EXPECT_EQ(report_over(1e15).plain_bytes, 0u);
+  EXPECT_EQ(report_over(0).plain_bytes, 0u);
+}
+
+TEST_F(Forms, small_values_that_go_the_same_way_are_one_message) {
+  StageCosts costs;
+  costs.node_s.assign(graph_->nodes().size(), 1);
+  const PipelineLayout layout(graph_, plan_stages(*graph_, 2, costs, "cpu", "test"), 2, 100);
+  std::size_t results = 0;
+  for (std::size_t i = 0; i < layout.parcels.size(); ++i) {
+    const Parcel& parcel = layout.parcels[i];
+    EXPECT_EQ(parcel.channel, 100 + static_cast<int>(i));
+    EXPECT_FALSE(parcel.may_be_packed);
+    std::size_t bytes = 0;
+    for (const ValueId value : parcel.values) bytes += layout.bytes(value);
+    EXPECT_EQ(parcel.bytes, bytes);
+    if (parcel.to == Parcel::kLeader) results += parcel.values.size();
+    for (std::size_t j = 0; j < i; ++j) {
+      EXPECT_FALSE(layout.parcels[j].from == parcel.from && layout.parcels[j].to == parcel.to)
+          << "two messages from " << parcel.from << " to " << parcel.to;
+    }
+  }
+  EXPECT_EQ(results, graph_->outputs().size());
+  EXPECT_EQ(layout.end_channel(), 100 + static_cast<int>(layout.parcels.size()));
+}
+
 /// With so many tokens that sparse products keep them in the lanes of vectors.
 class FormsInLanes : public Forms {
  protected:

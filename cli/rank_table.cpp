@@ -34,7 +34,13 @@ double hidden_seconds(const RankReport& report) {
   return report.hidden_s >= 0 ? report.hidden_s : report.transfer_s - std::min(report.waiting_s, report.transfer_s);
 }
 
-void add_row(TextTable& table, std::string name, const RankReport& report, bool halos) {
+/// Columns that only some forms and links have.
+struct Extras {
+  bool halos = false;
+  bool packing = false;
+};
+
+void add_row(TextTable& table, std::string name, const RankReport& report, const Extras& extras) {
   const double all = report.busy_s + report.waiting_s;
   const std::string bubble = all > 0 ? fmt::format("{:.1f}%", 100 * report.waiting_s / all) : std::string("-");
   std::string transfers("-"), hidden("-");
@@ -51,7 +57,13 @@ void add_row(TextTable& table, std::string name, const RankReport& report, bool 
                                   format_bytes(static_cast<double>(report.received_bytes)),
                                   transfers,
                                   hidden};
-  if (halos) row.insert(row.end(), {std::to_string(report.halo_rows), std::to_string(report.halo_bytes)});
+  if (extras.packing) {
+    row.push_back(report.plain_bytes == 0
+                      ? std::string("-")
+                      : fmt::format("{} to {}", format_bytes(static_cast<double>(report.plain_bytes)),
+                                    format_bytes(static_cast<double>(report.packed_bytes))));
+  }
+  if (extras.halos) row.insert(row.end(), {std::to_string(report.halo_rows), std::to_string(report.halo_bytes)});
   table.add(std::move(row));
 }
 
@@ -60,15 +72,20 @@ void add_row(TextTable& table, std::string name, const RankReport& report, bool 
 std::string rank_table(const std::vector<RankReport>& ranks) {
   std::vector<std::string> header = {"rank", "requests", "busy",      "waiting", "bubble",
                                      "sent", "received", "transfers", "hidden"};
-  const bool halos = std::any_of(ranks.begin(), ranks.end(), [](const RankReport& rank) { return rank.halo_rows > 0; });
-  if (halos) header.insert(header.end(), {"halo rows", "halo bytes"});
+  Extras extras;
+  for (const RankReport& rank : ranks) {
+    extras.halos = extras.halos || rank.halo_rows > 0;
+    extras.packing = extras.packing || rank.plain_bytes > 0;
+  }
+  if (extras.packing) header.emplace_back("packed");
+  if (extras.halos) header.insert(header.end(), {"halo rows", "halo bytes"});
   const std::string alignment(header.size(), 'r');
   TextTable table(std::move(header), alignment);
   RankReport all;
   all.hidden_s = 0;
   for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
     const RankReport& report = ranks[rank];
-    add_row(table, std::to_string(rank), report, halos);
+    add_row(table, std::to_string(rank), report, extras);
     all.requests += report.requests;
     all.busy_s += report.busy_s;
     all.waiting_s += report.waiting_s;
@@ -76,10 +93,12 @@ std::string rank_table(const std::vector<RankReport>& ranks) {
     all.hidden_s += hidden_seconds(report);
     all.sent_bytes += report.sent_bytes;
     all.received_bytes += report.received_bytes;
+    all.plain_bytes += report.plain_bytes;
+    all.packed_bytes += report.packed_bytes;
     all.halo_rows += report.halo_rows;
     all.halo_bytes += report.halo_bytes;
   }
-  if (ranks.size() > 1) add_row(table, "all", all, halos);
+  if (ranks.size() > 1) add_row(table, "all", all, extras);
   return table.text();
 }
 

@@ -11,6 +11,8 @@ namespace sparse_run::cli {
 namespace {
 
 using testing::ContainsRegex;
+using testing::HasSubstr;
+using testing::Not;
 
 TEST(RankTable, reports_are_gathered_as_they_were) {
   comm::LoopbackHub hub(1);
@@ -43,6 +45,17 @@ TEST(RankTable, shares_are_of_each_rank_and_of_all) {
   EXPECT_THAT(text, ContainsRegex("0 +10 .* 25\\.0% .* 75%"));
   EXPECT_THAT(text, ContainsRegex("1 +10 .* 0\\.0% .* 25%"));
   EXPECT_THAT(text, ContainsRegex("all +20 .* 14\\.3% .* 50%"));
+}
+
+TEST(RankTable, packed_messages_show_their_bytes_before_and_after) {
+  RankReport first, second;
+  EXPECT_THAT(rank_table({first, second}), Not(HasSubstr("packed")));
+  first.plain_bytes = 4 << 20;
+  first.packed_bytes = 1 << 20;
+  const std::string text = rank_table({first, second});
+  EXPECT_THAT(text, HasSubstr("packed"));
+  EXPECT_THAT(text, ContainsRegex("0 .*4[.0]* MiB to 1[.0]* MiB"));
+  EXPECT_THAT(text, ContainsRegex("all .*4[.0]* MiB to 1[.0]* MiB"));
 }
 
 TEST(RankTable, where_hidden_time_is_not_known_waiting_bounds_it) {

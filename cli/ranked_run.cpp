@@ -30,7 +30,7 @@ constexpr int kStagesOfHybrid = 2;
 class RankedRun {
  public:
   explicit RankedRun(RankedContext context)
-      : work_{.context = std::move(context), .inputs = {}, .job = {}, .parts = {}, .link = {}} {}
+      : work_{.context = std::move(context), .inputs = {}, .job = {}, .parts = {}, .link = {}, .simulated_rate = {}} {}
 
   /// Bodies of phases are each rank's own business; whatever ranks do together stands between phases.
   void execute() {
@@ -244,6 +244,10 @@ class RankedRun {
         "throughput  {:.5g} items/s ({:.5g} requests/s)\n",
         ranks().size(), form_->name(), finished_s.size(), result.items_per_request,
         result.items_per_request == 1 ? "" : "s", result.seconds, result.items_per_s, result.requests_per_s));
+    if (work_.simulated_rate && options().verbosity > 0) {
+      work_.context.notice(fmt::format("simulated with the stages as measured: {:.5g} requests/s",
+                                       work_.simulated_rate(static_cast<std::int64_t>(finished_s.size()))));
+    }
   }
 
   void report_ranks() {

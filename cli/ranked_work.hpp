@@ -1,6 +1,7 @@
 // What the parts of a ranked run share: its context, the job, and values of requests.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -21,6 +22,8 @@ struct RankedWork {
   SharedJob job;
   std::optional<JobParts> parts;  ///< of a job whose inputs are here
   std::optional<LinkRates> link;  ///< as measured, where it was; rank 0's counts
+  /// Requests per second that simulation expects of a stream of so many, where it can tell; on rank 0.
+  std::function<double(std::int64_t requests)> simulated_rate;
 
   const Options& options() const { return context.options; }
   Ranks& ranks() { return context.ranks; }

@@ -53,11 +53,11 @@ class FaultyLink final : public Link {
   void send(std::uint64_t token, Address to, std::span<const std::byte> bytes) override {
     const std::uint64_t number = sends_++;
     if (faults_.fail == number) {
-      own_.finished.push_back({token, false, "a fault was injected here"});
+      own_.finished.push_back({token, false, "a fault was injected here", 0});
     } else if (faults_.lose == number || broken_.contains(key(to)) || silent()) {
       // A network that keeps order delivers nothing behind what it lost.
       broken_.insert(key(to));
-      own_.finished.push_back({token, true, {}});
+      own_.finished.push_back({token, true, {}, bytes.size()});
     } else {
       later(token, [this, token, to, bytes] { inner_->send(token, to, bytes); });
     }

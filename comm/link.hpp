@@ -18,6 +18,7 @@ struct LinkEvents {
     std::uint64_t token = 0;
     bool ok = true;
     std::string what;
+    std::size_t bytes = 0;  // of a receive: the length of the message, which may be less than the memory
   };
   struct Arrived {
     int from = 0;

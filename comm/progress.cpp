@@ -81,12 +81,15 @@ OperationId Progress::post_send(Address to, std::span<const std::byte> bytes, Co
   return post(std::move(request));
 }
 
-OperationId Progress::post_receive(Address from, std::span<std::byte> bytes, Completion completion, double seconds) {
+OperationId Progress::post_receive(Address from, std::span<std::byte> bytes, Completion completion, double seconds,
+                                   Length length) {
   require(from.peer >= 0 && from.peer < size_, "a receive from a rank that is not there");
+  require(length == Length::exact || bytes.size() <= kLongestUnknownLength, "a long receive of unknown length");
   Request request;
   request.kind = Request::Kind::receive;
   request.address = from;
   request.bytes = bytes;
+  request.length = length;
   request.completion = std::move(completion);
   request.seconds = seconds;
   return post(std::move(request));

@@ -45,7 +45,8 @@ class Progress final : public Transport {
   int rank() const noexcept override { return rank_; }
   int size() const noexcept override { return size_; }
   OperationId post_send(Address to, std::span<const std::byte> bytes, Completion completion, double seconds) override;
-  OperationId post_receive(Address from, std::span<std::byte> bytes, Completion completion, double seconds) override;
+  OperationId post_receive(Address from, std::span<std::byte> bytes, Completion completion, double seconds,
+                           Length length = Length::exact) override;
   void cancel(OperationId id) override;
   void send_message(int peer, int topic, std::vector<std::byte> body) override;
   void on_message(std::function<void(Message)> handler) override;

@@ -3,7 +3,6 @@
 #include "comm/message_bytes.hpp"
 #include "comm/progress_state.hpp"
 
-#include <sched.h>
 #include <sys/prctl.h>
 
 #include <algorithm>
@@ -23,7 +22,9 @@ constexpr int kPing = -3;
 constexpr double kSilentShare = 0.75;
 constexpr double kHeartbeatsPerDeadline = 8;
 constexpr double kAbortFlushSeconds = 0.1;
+constexpr std::chrono::microseconds kFlushPause(50);
 constexpr int kRoundsBeforePause = 8;
+constexpr std::chrono::microseconds kBurstPause(20);
 /// Pauses grow from `first` by `growth`: the latency they add stays a share of the time since something moved.
 struct Pauses {
   double first_us = 10;
@@ -37,6 +38,9 @@ constexpr double kLongestWhileExpectingUs = 2000;  // of receives that may begin
 constexpr double kLongestWhileComputingUs = 8000;
 constexpr double kHurriedPauseUs = 20;               // long enough for the system to really let others run
 constexpr std::int64_t kLongestHurryNs = 5'000'000;  // without an event; from then on the wait is a long one
+/// Without a pause, however much there is to move: this thread goes before others, who may have the core to themselves
+/// only while it sleeps.
+constexpr std::int64_t kLongestBurstNs = 2'000'000;
 
 }  // namespace
 
@@ -104,6 +108,7 @@ class Progress::Loop {
     std::int64_t overdue_ns = 0;  // since when its message is known to be sent; 0: it is not
     std::uint64_t number = 0;     // of the receives of its channel
     bool is_send = false;
+    Length length = Length::exact;
   };
   struct Channel {
     std::uint64_t sent = 0;             // completed sends to the peer
@@ -123,6 +128,8 @@ class Progress::Loop {
     int quiet_rounds = 0;
     int seen_waits = 0;
     std::int64_t last_event_ns = now_ns();
+    std::int64_t last_pause_ns = last_event_ns;
+    bool stopping = false;  // has seen `stop`, which then ends no pause any more
     while (!shared_->failed) {
       const bool helped = shared_->helpers.load(std::memory_order_relaxed) > 0;
       const bool computing = helped || shared_->computing.load(std::memory_order_relaxed) > 0;
@@ -131,9 +138,11 @@ class Progress::Loop {
       if (std::unique_lock driver(shared_->driving, std::try_to_lock); driver) {
         active = round();
         if (shared_->failed || close_when_done()) return;
+        stopping = shared_->stop;
         longest_us = longest_pause_us(computing, helped);
       } else {  // somebody helps
-        shared_->doorbell.sleep(static_cast<long>(kLongestWhileExpectingUs), [&] { return shared_->stop.load(); });
+        shared_->doorbell.sleep(static_cast<long>(kLongestWhileExpectingUs),
+                                [&] { return shared_->stop && !stopping; });
         continue;
       }
       const std::int64_t now = now_ns();
@@ -143,18 +152,24 @@ class Progress::Loop {
         quiet_rounds = 0;
         pause_us = pauses.first_us;
         last_event_ns = now;
-        if (!hurried) continue;
+        if (!hurried && now - last_pause_ns < kLongestBurstNs) continue;
       }
       const int waits = shared_->waits.load(std::memory_order_relaxed);
       if (waits != seen_waits) last_event_ns = now;  // somebody has just begun to wait
       seen_waits = waits;
       // Even in a hurry there are pauses, the shortest ones: whoever waits on this core has to get it to go on.
       const bool hurry = hurried && now - last_event_ns < kLongestHurryNs;
-      if (!hurry && !computing && ++quiet_rounds < kRoundsBeforePause) continue;
+      if (!active && !hurry && !computing && ++quiet_rounds < kRoundsBeforePause) continue;
       if (hurry) pause_us = kHurriedPauseUs;
       pause_us = std::min(pause_us, longest_us);
-      shared_->doorbell.sleep(static_cast<long>(pause_us), [&] { return (busy() && !helped) || shared_->stop.load(); });
-      pause_us *= pauses.growth;
+      if (active && !hurry) {
+        std::this_thread::sleep_for(kBurstPause);  // requests do not end this one
+      } else {
+        shared_->doorbell.sleep(static_cast<long>(pause_us),
+                                [&] { return (busy() && !helped) || (shared_->stop && !stopping); });
+        pause_us *= pauses.growth;
+      }
+      last_pause_ns = now_ns();
     }
   }
 
@@ -182,7 +197,7 @@ class Progress::Loop {
       if (request.kind == Request::Kind::abort) {
         fail(request.failure, true);
       } else if (shared_->failed) {
-        if (request.completion) request.completion({Outcome::failed, failure_text()});
+        if (request.completion) request.completion({Outcome::failed, failure_text(), 0});
       } else {
         issue(std::move(request));
       }
@@ -200,7 +215,8 @@ class Progress::Loop {
                         0,
                         0,
                         0,
-                        request.kind == Request::Kind::send};
+                        request.kind == Request::Kind::send,
+                        request.length};
         if (request.seconds > 0) pending.due_ns = pending.posted_ns + static_cast<std::int64_t>(request.seconds * 1e9);
         if (!pending.is_send) pending.number = ++channel(request.address).posted_receives;
         pending_.emplace(request.id, std::move(pending));
@@ -215,7 +231,7 @@ class Progress::Loop {
         const auto found = pending_.find(request.id);
         if (found == pending_.end()) break;
         link_.cancel(request.id);
-        finish(found, {Outcome::cancelled, "cancelled"});
+        finish(found, {Outcome::cancelled, "cancelled", 0});
         break;
       }
       case Request::Kind::message:
@@ -259,16 +275,24 @@ class Progress::Loop {
              true);
         return;
       }
+      const std::size_t bytes = pending.is_send ? pending.bytes : finished.bytes;
+      if (bytes < pending.bytes && pending.length == Length::exact) {
+        fail({ErrorKind::comm, pending.address.peer,
+              fmt::format("rank {} sent {} bytes on channel {} where rank {} expected {}", pending.address.peer, bytes,
+                          pending.address.channel, rank_, pending.bytes)},
+             true);
+        return;
+      }
       if (pending.is_send) {
         ++channel(pending.address).sent;
         shared_->sent_bytes += pending.bytes;
         ++shared_->sent_operations;
       } else {
         hear(pending.address.peer, now);
-        shared_->received_bytes += pending.bytes;
+        shared_->received_bytes += bytes;
         ++shared_->received_operations;
       }
-      finish(found, {});
+      finish(found, {Outcome::done, {}, bytes});
     }
     for (LinkEvents::Arrived& arrived : events.arrived) {
       hear(arrived.from, now);
@@ -405,8 +429,10 @@ class Progress::Loop {
       if (found == pending_.end()) continue;
       link_.cancel(id);
       const Address address = found->second.address;
-      finish(found, {Outcome::expired, fmt::format("channel {} with rank {} did not move in the time it was given",
-                                                   address.channel, address.peer)});
+      finish(found, {Outcome::expired,
+                     fmt::format("channel {} with rank {} did not move in the time it was given", address.channel,
+                                 address.peer),
+                     0});
     }
   }
 
@@ -439,7 +465,7 @@ class Progress::Loop {
         while (!link_.flushed() && seconds_since(start) < kAbortFlushSeconds) {
           ignored.clear();
           link_.poll(ignored);
-          ::sched_yield();
+          std::this_thread::sleep_for(kFlushPause);
         }
       } catch (const std::exception&) {
         // The link is beyond telling anybody; the others' own watch will find out.
@@ -448,7 +474,7 @@ class Progress::Loop {
     shared_->failed = true;
     auto pending = std::move(pending_);
     pending_.clear();
-    for (auto& [id, operation] : pending) operation.completion({Outcome::failed, failure.text});
+    for (auto& [id, operation] : pending) operation.completion({Outcome::failed, failure.text, 0});
     if (handler) handler(failure);
   }
 

@@ -14,6 +14,7 @@ struct Progress::Request {
   std::span<std::byte> bytes;  // of a send: only read
   Completion completion;
   double seconds = 0;
+  Length length = Length::exact;
   std::vector<std::byte> message;
   Failure failure;
 };

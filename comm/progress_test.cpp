@@ -71,6 +71,33 @@ TEST(Progress, a_receive_gets_what_was_sent_on_its_channel) {
   EXPECT_EQ(ranks[0].traffic().sent_operations, 2u);
 }
 
+TEST(Progress, a_shorter_message_is_taken_where_at_most_so_many_bytes_are_expected) {
+  Ranks ranks(2);
+  const std::vector<int> sent{7, 8};
+  std::vector<int> got(5, -1);
+  Ending gone, come;
+  ranks[1].post_receive({0, 3}, std::as_writable_bytes(std::span(got)), come.callback(), 0, Length::at_most);
+  ranks[0].post_send({1, 3}, bytes_of(sent), gone.callback(), 0);
+  EXPECT_EQ(gone.wait().bytes, 2 * sizeof(int));
+  const Result result = come.wait();
+  EXPECT_EQ(result.outcome, Outcome::done);
+  EXPECT_EQ(result.bytes, 2 * sizeof(int));
+  EXPECT_EQ(got, (std::vector<int>{7, 8, -1, -1, -1}));
+  EXPECT_EQ(ranks[1].traffic().received_operations, 1u);
+}
+
+TEST(Progress, a_shorter_message_than_expected_ends_the_job) {
+  Ranks ranks(2);
+  const std::vector<int> sent{7, 8};
+  std::vector<int> got(5);
+  Ending gone, come;
+  ranks[1].post_receive({0, 3}, std::as_writable_bytes(std::span(got)), come.callback(), 0);
+  ranks[0].post_send({1, 3}, bytes_of(sent), gone.callback(), 0);
+  EXPECT_EQ(come.wait().outcome, Outcome::failed);
+  ASSERT_TRUE(ranks[1].failure().has_value());
+  EXPECT_THAT(ranks[1].failure()->text, HasSubstr("rank 0 sent 8 bytes on channel 3 where rank 1 expected 20"));
+}
+
 TEST(Progress, messages_of_many_threads_arrive_in_order_per_thread) {
   Ranks ranks(2);
   constexpr int kThreads = 4, kEach = 500;
@@ -219,6 +246,38 @@ class SlowLink final : public Link {
  private:
   std::shared_ptr<std::atomic<bool>> end_;  // shared with the test, which the thread may outlive
 };
+
+/// A link that never gets rid of what it was given, and counts how often it is looked at.
+class StuckLink final : public Link {
+ public:
+  explicit StuckLink(std::shared_ptr<std::atomic<int>> looks) : looks_(std::move(looks)) {}
+  void open() override {}
+  int rank() const noexcept override { return 0; }
+  int size() const noexcept override { return 2; }
+  void send(std::uint64_t, Address, std::span<const std::byte>) override {}
+  void receive(std::uint64_t, Address, std::span<std::byte>) override {}
+  void cancel(std::uint64_t) override {}
+  void send_bytes(int, std::vector<std::byte>) override {}
+  void poll(LinkEvents&) override { ++*looks_; }
+  bool flushed() const override { return false; }
+  bool moving() const override { return true; }
+  void close() override {}
+
+ private:
+  std::shared_ptr<std::atomic<int>> looks_;  // shared with the test, which the thread outlives
+};
+
+TEST(Progress, a_peer_that_takes_nothing_is_not_waited_for_with_a_busy_core_at_the_end) {
+  const auto looks = std::make_shared<std::atomic<int>>(0);
+  ProgressOptions options;
+  options.deadline_s = 0.5;
+  {
+    Progress transport(std::make_unique<StuckLink>(looks), options);
+    transport.send_message(1, 0, {});
+  }
+  EXPECT_GT(looks->load(), 0);
+  EXPECT_LT(looks->load(), 10'000);  // of a million and more without pauses
+}
 
 TEST(Progress, an_obstacle_that_lasts_ends_the_opening_and_is_named) {
   const auto end = std::make_shared<std::atomic<bool>>(false);

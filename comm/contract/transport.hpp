@@ -31,6 +31,16 @@ enum class Outcome {
 struct Result {
   Outcome outcome = Outcome::done;
   std::string what;
+  std::size_t bytes = 0;  ///< that were sent or received, when it is done
+};
+
+/// The most memory of a receive that does not know how long its message is: longer ones travel in several parts.
+inline constexpr std::size_t kLongestUnknownLength = std::size_t{1} << 30;
+
+/// How long a message may be that a receive takes. A longer one fails.
+enum class Length {
+  exact,    ///< as long as the memory; a shorter one fails
+  at_most,  ///< Result::bytes tells
 };
 
 /// Called exactly once, on the transport's own thread or one that helps it: it must neither block nor throw.
@@ -71,9 +81,9 @@ class Transport {
   /// Posts a send. `bytes` stay valid and unchanged until `completion`. `seconds` (0: none) bounds the operation.
   virtual OperationId post_send(Address to, std::span<const std::byte> bytes, Completion completion,
                                 double seconds = 0) = 0;
-  /// Posts a receive of exactly `bytes.size()` bytes; the memory belongs to the transport until `completion`.
-  virtual OperationId post_receive(Address from, std::span<std::byte> bytes, Completion completion,
-                                   double seconds = 0) = 0;
+  /// Posts a receive of `bytes.size()` bytes; the memory belongs to the transport until `completion`.
+  virtual OperationId post_receive(Address from, std::span<std::byte> bytes, Completion completion, double seconds = 0,
+                                   Length length = Length::exact) = 0;
   /// Asks for an early end. The completion still comes, with `cancelled` unless something else was first.
   virtual void cancel(OperationId id) = 0;
 

@@ -6,7 +6,9 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <chrono>
 #include <list>
+#include <thread>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -16,6 +18,7 @@ namespace {
 
 constexpr std::size_t kLargestPart = std::size_t{1} << 30;  // MPI counts in int
 constexpr int kMessageTag = 1;
+constexpr std::chrono::microseconds kLookAgain(100);
 
 std::string text_of(int code) {
   char text[MPI_MAX_ERROR_STRING];
@@ -37,8 +40,11 @@ class MpiLink final : public Link {
       throw_error(ErrorKind::comm, "this MPI library does not allow a thread of its own (MPI_THREAD_SERIALIZED)");
     }
     // Two communicators, so that messages never meet channels.
-    check(MPI_Comm_dup(MPI_COMM_WORLD, &channels_), "MPI_Comm_dup");
-    check(MPI_Comm_dup(MPI_COMM_WORLD, &messages_), "MPI_Comm_dup");
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Comm_idup(MPI_COMM_WORLD, &channels_, &request), "MPI_Comm_idup");
+    check(await(request), "MPI_Comm_idup");
+    check(MPI_Comm_idup(MPI_COMM_WORLD, &messages_, &request), "MPI_Comm_idup");
+    check(await(request), "MPI_Comm_idup");
     for (const MPI_Comm communicator : {MPI_COMM_WORLD, channels_, messages_}) {
       check(MPI_Comm_set_errhandler(communicator, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     }
@@ -90,7 +96,9 @@ class MpiLink final : public Link {
   bool flushed() const override { return outgoing_.empty(); }
   bool moving() const override { return !sending_.empty() || !outgoing_.empty() || !incoming_.empty(); }
   void close() override {
-    check(MPI_Barrier(messages_), "MPI_Barrier");
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Ibarrier(messages_, &request), "MPI_Ibarrier");
+    check(await(request), "MPI_Ibarrier");
     MPI_Comm_free(&channels_);
     MPI_Comm_free(&messages_);
     check(MPI_Finalize(), "MPI_Finalize");
@@ -107,6 +115,16 @@ class MpiLink final : public Link {
     MPI_Request request;
   };
 
+  /// Waits for what all ranks do together. MPI's own waiting spins: this thread, which goes before those that compute,
+  /// would keep a late rank on the same core from ever coming.
+  static int await(MPI_Request& request) {
+    for (;;) {
+      int done = 0;
+      const int code = MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+      if (code != MPI_SUCCESS || done != 0) return code;
+      std::this_thread::sleep_for(kLookAgain);
+    }
+  }
   template <class Body>
   static void for_parts(std::size_t bytes, const Body& body) {
     std::size_t at = 0;
@@ -119,7 +137,12 @@ class MpiLink final : public Link {
   void add(std::uint64_t token, MPI_Request request) {
     tokens_.push_back(token);
     requests_.push_back(request);
-    ++parts_[token];
+    ++parts_[token].left;
+  }
+  static std::size_t bytes_in(const MPI_Status& status) {
+    int count = 0;
+    check(MPI_Get_count(&status, MPI_BYTE, &count), "MPI_Get_count");
+    return static_cast<std::size_t>(count);
   }
   void compact() {
     std::size_t kept = 0;
@@ -146,11 +169,15 @@ class MpiLink final : public Link {
       const int error = code == MPI_ERR_IN_STATUS ? statuses_[static_cast<std::size_t>(i)].MPI_ERROR : MPI_SUCCESS;
       const auto parts = parts_.find(token);
       if (error != MPI_SUCCESS) {
-        events.finished.push_back({token, false, text_of(error)});
+        events.finished.push_back({token, false, text_of(error), 0});
         parts_.erase(token);
         sending_.erase(token);
-      } else if (parts != parts_.end() && --parts->second == 0) {
-        events.finished.push_back({token, true, {}});
+        continue;
+      }
+      if (parts == parts_.end()) continue;
+      if (!sending_.contains(token)) parts->second.bytes += bytes_in(statuses_[static_cast<std::size_t>(i)]);
+      if (--parts->second.left == 0) {
+        events.finished.push_back({token, true, {}, parts->second.bytes});
         parts_.erase(parts);
         sending_.erase(token);
       }
@@ -199,8 +226,12 @@ class MpiLink final : public Link {
   int size_ = 1;
   std::vector<MPI_Request> requests_;  // parallel to tokens_
   std::vector<std::uint64_t> tokens_;
-  std::unordered_map<std::uint64_t, int> parts_;  // requests left of a token
-  std::unordered_set<std::uint64_t> sending_;     // tokens of sends
+  struct Parts {
+    int left = 0;           // requests that have not ended
+    std::size_t bytes = 0;  // received so far
+  };
+  std::unordered_map<std::uint64_t, Parts> parts_;  // by token
+  std::unordered_set<std::uint64_t> sending_;       // tokens of sends
   std::vector<int> indices_;
   std::vector<MPI_Status> statuses_;
   std::list<Outgoing> outgoing_;

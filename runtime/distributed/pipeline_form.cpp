@@ -4,7 +4,9 @@
 #include <tbb/flow_graph.h>
 
 #include <algorithm>
+#include <cstring>
 #include <exception>
+#include <map>
 #include <mutex>
 #include <tuple>
 
@@ -12,6 +14,7 @@
 #include "runtime/distributed/busy_clock.hpp"
 #include "runtime/distributed/flow_ticket.hpp"
 #include "runtime/distributed/part_graph.hpp"
+#include "runtime/distributed/stage_packer.hpp"
 #include "runtime/distributed/wire.hpp"
 
 namespace sparse_run {
@@ -22,6 +25,9 @@ std::span<std::byte> bytes_of(Tensor& tensor) { return {static_cast<std::byte*>(
 std::span<const std::byte> bytes_of(const Tensor& tensor) {
   return {static_cast<const std::byte*>(tensor.raw()), tensor.bytes()};
 }
+
+constexpr std::size_t kTimings = 15;
+constexpr double kTimingSeconds = 0.3;
 
 std::size_t index_of(std::span<const ValueId> values, ValueId value) {
   return static_cast<std::size_t>(std::find(values.begin(), values.end(), value) - values.begin());
@@ -41,7 +47,11 @@ class PipelineForm::Round {
  public:
   /// `kinds`: the signature of each request. `stream`: on rank 0.
   Round(PipelineForm& form, std::vector<int> kinds, const RequestStream* stream)
-      : form_(form), cluster_(form.cluster_), kinds_(std::move(kinds)), stream_(stream) {}
+      : form_(form),
+        cluster_(form.cluster_),
+        kinds_(std::move(kinds)),
+        stream_(stream),
+        packer_(form.options_.link_bytes_per_s) {}
 
   RankReport execute() {
     namespace flow = tbb::flow;
@@ -92,21 +102,32 @@ class PipelineForm::Round {
     report_.waiting_s = static_cast<double>(last_ns_ - first_ns_ - busy_ns) / 1e9;
     report_.hidden_s = static_cast<double>(hidden_ns_.load()) / 1e9;
     report_.transfer_s = static_cast<double>(transfer_ns_.load()) / 1e9;
+    report_.plain_bytes = packer_.plain_bytes();
+    report_.packed_bytes = packer_.packed_bytes();
     return report_;
   }
 
  private:
+  /// An input of the stage that came packed.
+  struct Packed {
+    Tensor tensor;
+    std::size_t bytes = 0;  // of the message at its beginning
+  };
+  using Message = std::shared_ptr<const std::vector<std::byte>>;  // shared: a send's completion is copied
+
   /// One request on its way through this rank.
   struct Token {
     std::size_t number = 0;              // of those that pass this rank
     std::size_t number_of_its_kind = 0;  // of those that its stage works on, or of those that only pass
     std::size_t position = 0;            // in the stream
     int group = 0;
-    bool here = false;           // this rank's stage works on it
-    std::vector<Value> request;  // rank 0: the inputs of the graph
-    std::vector<Value> inputs;   // of the stage
-    std::vector<Value> outputs;  // of the stage
-    std::vector<Value> results;  // rank 0: the outputs of the graph
+    bool here = false;                // this rank's stage works on it
+    std::vector<Value> request;       // rank 0: the inputs of the graph
+    std::vector<Value> inputs;        // of the stage
+    std::vector<Packed> packed;       // among them; completions, which come one at a time, add to it
+    std::vector<Value> outputs;       // of the stage
+    std::map<int, Message> messages;  // by channel: what leaves the stage packed
+    std::vector<Value> results;       // rank 0: the outputs of the graph
   };
   using TokenPtr = std::shared_ptr<Token>;  // shared: flow graph messages are copied between nodes
   using Async = tbb::flow::async_node<TokenPtr, TokenPtr>;
@@ -118,7 +139,7 @@ class PipelineForm::Round {
     return form_.signatures_[static_cast<std::size_t>(kinds_[token.position])];
   }
   int rank_of(const Token& token, int stage) const {
-    return stage == Crossing::kLeader ? 0 : token.group * form_.stages_ + stage;
+    return stage == Parcel::kLeader ? 0 : token.group * form_.stages_ + stage;
   }
 
   std::size_t window() const {
@@ -163,21 +184,21 @@ class PipelineForm::Round {
         answer_at_once(*token, *layout.graph);
       }
       if (token->here) token->inputs.resize(layout.stages[static_cast<std::size_t>(form_.stage_)].inputs.size());
-      for (const Crossing& crossing : layout.crossings) {
-        const int from = rank_of(*token, crossing.from), to = rank_of(*token, crossing.to);
-        if (leads() && crossing.from == Crossing::kLeader && to != from) {
-          feed(token, layout, crossing, to);
+      for (const Parcel& parcel : layout.parcels) {
+        const int from = rank_of(*token, parcel.from), to = rank_of(*token, parcel.to);
+        if (leads() && parcel.from == Parcel::kLeader && to != from) {
+          feed(token, layout, parcel, to);
           continue;
         }
-        const bool into_stage = token->here && crossing.to == form_.stage_ && crossing.to != Crossing::kLeader;
+        const bool into_stage = token->here && parcel.to == form_.stage_ && parcel.to != Parcel::kLeader;
         if (!into_stage) continue;
-        Value& input =
-            token->inputs[index_of(layout.stages[static_cast<std::size_t>(form_.stage_)].inputs, crossing.value)];
-        if (from == to) {
-          input = token->request[index_of(layout.graph->inputs(), crossing.value)];
-        } else {
-          input = post_receive(token, layout, crossing, from, ticket);
+        std::vector<Value*> inputs;
+        for (const ValueId value : parcel.values) {
+          inputs.push_back(
+              &token->inputs[index_of(layout.stages[static_cast<std::size_t>(form_.stage_)].inputs, value)]);
+          if (from == to) *inputs.back() = token->request[index_of(layout.graph->inputs(), value)];
         }
+        if (from != to) post_receive(token, layout, parcel, from, inputs, ticket);
       }
     } catch (...) {
       fail(std::current_exception());
@@ -185,16 +206,15 @@ class PipelineForm::Round {
   }
 
   /// Sends an input of the graph on its way. The request does not wait for it, the end of the stream does.
-  void feed(const TokenPtr& token, const PipelineLayout& layout, const Crossing& crossing, int to) {
-    const Tensor& tensor = token->request[index_of(layout.graph->inputs(), crossing.value)].tensor;
-    check_size(tensor, layout, crossing);
+  void feed(const TokenPtr& token, const PipelineLayout& layout, const Parcel& parcel, int to) {
+    std::vector<Tensor> tensors;
+    for (const ValueId value : parcel.values)
+      tensors.push_back(token->request[index_of(layout.graph->inputs(), value)].tensor);
+    check_sizes(tensors, layout, parcel);
     ++loose_;
-    const Departure begin = departure();
-    cluster_.transport().post_send({to, crossing.channel}, bytes_of(tensor),
-                                   [this, token, tensor, begin, &layout, &crossing](const comm::Result& result) {
-                                     sent(*token, layout, crossing, begin, result);
-                                     if (--loose_ == 0) loose_.notify_all();
-                                   });
+    post_send(token, layout, parcel, to, tensors, [this] {
+      if (--loose_ == 0) loose_.notify_all();
+    });
   }
 
   /// When a transfer began, and how much this rank had computed until then.
@@ -207,36 +227,62 @@ class PipelineForm::Round {
     return {now, busy_.at(now)};
   }
 
-  void sent(const Token& token, const PipelineLayout& layout, const Crossing& crossing, const Departure& departed,
-            const comm::Result& result) {
+  void sent(const Token& token, const PipelineLayout& layout, const Parcel& parcel, const Departure& departed,
+            std::size_t bytes, const comm::Result& result) {
     const std::int64_t begin = departed.time_ns;
     const std::int64_t end = now_ns();
     transfer_ns_ += end - begin;
     hidden_ns_ += busy_.at(end) - departed.busy_ns;
     if (form_.trace_ != nullptr) {
-      form_.trace_->add({layout.graph->value(crossing.value).name, "transfer", begin, end,
-                         fmt::format("request {} to rank {}, {} bytes", token.position, rank_of(token, crossing.to),
-                                     layout.bytes(crossing))});
+      form_.trace_->add(
+          {layout.name(parcel), "transfer", begin, end,
+           fmt::format("request {} to rank {}, {} bytes", token.position, rank_of(token, parcel.to), bytes)});
     }
-    if (result.outcome != comm::Outcome::done) lost(token, layout, crossing, result);
+    if (result.outcome != comm::Outcome::done) lost(token, layout, parcel, result);
   }
 
-  static void check_size(const Tensor& tensor, const PipelineLayout& layout, const Crossing& crossing) {
-    if (tensor.bytes() == layout.bytes(crossing)) return;
-    throw_error(ErrorKind::internal, "'{}' has {} bytes where the plan says {}",
-                layout.graph->value(crossing.value).name, tensor.bytes(), layout.bytes(crossing));
+  static void check_sizes(const std::vector<Tensor>& tensors, const PipelineLayout& layout, const Parcel& parcel) {
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      const ValueId value = parcel.values[i];
+      if (tensors[i].bytes() == layout.bytes(value)) continue;
+      throw_error(ErrorKind::internal, "'{}' has {} bytes where the plan says {}", layout.graph->value(value).name,
+                  tensors[i].bytes(), layout.bytes(value));
+    }
   }
 
-  Tensor post_receive(const TokenPtr& token, const PipelineLayout& layout, const Crossing& crossing, int from,
-                      const std::shared_ptr<Ticket>& ticket) {
-    const Type& type = layout.graph->value(crossing.value).type;
-    Tensor buffer = Tensor::allocate(type.dtype, *type.shape);
-    cluster_.transport().post_receive({from, crossing.channel}, bytes_of(buffer),
-                                      [this, token, ticket, buffer, &layout, &crossing](const comm::Result& result) {
-                                        if (result.outcome != comm::Outcome::done)
-                                          lost(*token, layout, crossing, result);
-                                      });
-    return buffer;
+  /// Fills `values`, those of the parcel, when the message comes.
+  void post_receive(const TokenPtr& token, const PipelineLayout& layout, const Parcel& parcel, int from,
+                    const std::vector<Value*>& values, const std::shared_ptr<Ticket>& ticket) {
+    std::vector<Tensor> tensors;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const Type& type = layout.graph->value(parcel.values[i]).type;
+      tensors.push_back(Tensor::allocate(type.dtype, *type.shape));
+      *values[i] = tensors.back();
+    }
+    const comm::Address address{from, parcel.channel};
+    if (tensors.size() == 1) {
+      Tensor& tensor = tensors.front();
+      const std::span<std::byte> bytes = bytes_of(tensor);
+      const auto length = parcel.may_be_packed ? comm::Length::at_most : comm::Length::exact;
+      cluster_.transport().post_receive(
+          address, bytes,
+          [this, token, ticket, tensor, &layout, &parcel](const comm::Result& result) {
+            if (result.outcome != comm::Outcome::done) return lost(*token, layout, parcel, result);
+            if (result.bytes < parcel.bytes) token->packed.push_back({tensor, result.bytes});
+          },
+          0, length);
+      return;
+    }
+    const auto message = std::make_shared<std::vector<std::byte>>(parcel.bytes);  // shared: the completion is copied
+    cluster_.transport().post_receive(
+        address, *message, [this, token, ticket, tensors, message, &layout, &parcel](const comm::Result& result) {
+          if (result.outcome != comm::Outcome::done) return lost(*token, layout, parcel, result);
+          const std::byte* at = message->data();
+          for (Tensor tensor : tensors) {
+            if (tensor.bytes() != 0) std::memcpy(tensor.raw(), at, tensor.bytes());
+            at += tensor.bytes();
+          }
+        });
   }
 
   /// Outputs of the graph that no stage computes.
@@ -263,7 +309,9 @@ class PipelineForm::Round {
     try {
       cluster_.doing(fmt::format("stage {}, request {}", form_.stage_, token.position));
       const comm::Computing computing(cluster_.transport());
+      for (Packed& packed : token.packed) packer_.unpack(bytes_of(packed.tensor), packed.bytes);
       if (signature.session) token.outputs = signature.session->run(token.inputs);
+      pack(token, signature.layout, static_cast<double>(now_ns() - begin) / 1e9);
     } catch (Error& error) {
       error.add_context(fmt::format("stage {}, request {}", form_.stage_, token.position));
       fail(std::current_exception());
@@ -281,25 +329,47 @@ class PipelineForm::Round {
     cluster_.doing(fmt::format("waiting after request {}", token.position));
   }
 
+  /// What leaves this stage for another, where that is faster packed.
+  void pack(Token& token, const PipelineLayout& layout, double stage_s) {
+    const auto leaves = [&](const Parcel& parcel) {
+      return parcel.from == form_.stage_ && rank_of(token, parcel.to) != cluster_.rank();
+    };
+    std::size_t bytes = 0;
+    for (const Parcel& parcel : layout.parcels) bytes += leaves(parcel) ? parcel.bytes : 0;
+    for (const Parcel& parcel : layout.parcels) {
+      if (!parcel.may_be_packed || !leaves(parcel)) continue;
+      const Tensor& tensor = output_of(token, layout, parcel.values.front()).tensor;
+      if (auto message = packer_.pack(bytes_of(tensor), bytes - parcel.bytes, stage_s))
+        token.messages[parcel.channel] = std::move(message);
+    }
+  }
+
+  const Value& output_of(const Token& token, const PipelineLayout& layout, ValueId value) const {
+    return token.outputs[index_of(layout.stages[static_cast<std::size_t>(form_.stage_)].outputs, value)];
+  }
+
   /// Posts sends of what leaves this rank; on rank 0 waits for the results.
   void send(const TokenPtr& token, Gateway& gateway) {
     const auto ticket = std::make_shared<Ticket>(gateway, token);
     try {
       if (failed_) return;
       const PipelineLayout& layout = signature(*token).layout;
-      for (const Crossing& crossing : layout.crossings) {
-        const int from = rank_of(*token, crossing.from), to = rank_of(*token, crossing.to);
+      for (const Parcel& parcel : layout.parcels) {
+        const int from = rank_of(*token, parcel.from), to = rank_of(*token, parcel.to);
         const int here = cluster_.rank();
-        if (from != here && to == here && crossing.to == Crossing::kLeader) {
-          result_of(*token, layout, crossing) = post_receive(token, layout, crossing, from, ticket);
-        } else if (from == here && crossing.from != Crossing::kLeader && token->here) {
-          const Value& output =
-              token->outputs[index_of(layout.stages[static_cast<std::size_t>(form_.stage_)].outputs, crossing.value)];
-          if (to == here) {
-            result_of(*token, layout, crossing) = output;
-          } else {
-            post_send(token, layout, crossing, to, output.tensor, ticket);
+        if (from != here && to == here && parcel.to == Parcel::kLeader) {
+          std::vector<Value*> results;
+          for (const ValueId value : parcel.values) results.push_back(&result_of(*token, layout, value));
+          post_receive(token, layout, parcel, from, results, ticket);
+        } else if (from == here && parcel.from != Parcel::kLeader && token->here) {
+          std::vector<Tensor> tensors;
+          for (const ValueId value : parcel.values) {
+            tensors.push_back(output_of(*token, layout, value).tensor);
+            if (to == here) result_of(*token, layout, value) = output_of(*token, layout, value);
           }
+          if (to == here) continue;
+          check_sizes(tensors, layout, parcel);
+          post_send(token, layout, parcel, to, tensors, [ticket] {});
         }
       }
     } catch (...) {
@@ -307,17 +377,34 @@ class PipelineForm::Round {
     }
   }
 
-  Value& result_of(Token& token, const PipelineLayout& layout, const Crossing& crossing) {
-    return token.results[index_of(layout.graph->outputs(), crossing.value)];
+  Value& result_of(Token& token, const PipelineLayout& layout, ValueId value) {
+    return token.results[index_of(layout.graph->outputs(), value)];
   }
 
-  void post_send(const TokenPtr& token, const PipelineLayout& layout, const Crossing& crossing, int to,
-                 const Tensor& tensor, const std::shared_ptr<Ticket>& ticket) {
-    check_size(tensor, layout, crossing);
+  /// `tensors`: the parcel's values, of its sizes. `gone` is called, and let go, when the message has left.
+  template <class Gone>
+  void post_send(const TokenPtr& token, const PipelineLayout& layout, const Parcel& parcel, int to,
+                 const std::vector<Tensor>& tensors, Gone gone) {
+    const auto packed = token->messages.find(parcel.channel);
+    Message message = packed == token->messages.end() ? nullptr : std::move(packed->second);
+    if (!message && tensors.size() > 1) {
+      auto together = std::make_shared<std::vector<std::byte>>();
+      together->reserve(parcel.bytes);
+      for (const Tensor& tensor : tensors) {
+        const auto bytes = bytes_of(tensor);
+        together->insert(together->end(), bytes.begin(), bytes.end());
+      }
+      message = std::move(together);
+    }
+    const Tensor& tensor = tensors.front();
+    const std::span<const std::byte> bytes = message ? std::span<const std::byte>(*message) : bytes_of(tensor);
     const Departure begin = departure();
-    cluster_.transport().post_send({to, crossing.channel}, bytes_of(tensor),
-                                   [this, token, ticket, tensor, begin, &layout, &crossing](
-                                       const comm::Result& result) { sent(*token, layout, crossing, begin, result); });
+    cluster_.transport().post_send({to, parcel.channel}, bytes,
+                                   [this, token, tensor, message, begin, &layout, &parcel, size = bytes.size(),
+                                    gone = std::move(gone)](const comm::Result& result) {
+                                     sent(*token, layout, parcel, begin, size, result);
+                                     gone();
+                                   });
   }
 
   void finish(Token& token) {
@@ -335,13 +422,12 @@ class PipelineForm::Round {
     }
   }
 
-  void lost(const Token& token, const PipelineLayout& layout, const Crossing& crossing, const comm::Result& result) {
+  void lost(const Token& token, const PipelineLayout& layout, const Parcel& parcel, const comm::Result& result) {
     const auto failure = cluster_.transport().failure();
     fail(std::make_exception_ptr(
         Error(failure ? failure->kind : ErrorKind::comm,
-              fmt::format("{}; edge '{}' from rank {} to rank {}, request {}", result.what,
-                          layout.graph->value(crossing.value).name, rank_of(token, crossing.from),
-                          rank_of(token, crossing.to), token.position))));
+              fmt::format("{}; edge '{}' from rank {} to rank {}, request {}", result.what, layout.name(parcel),
+                          rank_of(token, parcel.from), rank_of(token, parcel.to), token.position))));
   }
 
   void fail(std::exception_ptr error) {
@@ -368,6 +454,7 @@ class PipelineForm::Round {
   std::atomic<bool> stopped_{false};
   std::int64_t first_ns_ = 0, last_ns_ = 0;  // of the working node
   BusyClock busy_;
+  StagePacker packer_;  // of the working node, until the stream is over
   std::atomic<std::int64_t> transfer_ns_{0}, hidden_ns_{0};
   std::atomic<int> loose_{0};  // sends that no request waits for
   std::atomic<bool> failed_{false};
@@ -396,9 +483,9 @@ PipelineForm::PipelineForm(Cluster& cluster, const std::vector<PipelineSignature
     stage_ = cluster.rank() % stages_;
   }
   for (Signature& signature : signatures_) {
-    for (const Crossing& crossing : signature.layout.crossings) {
-      if (crossing.to == stage_ || (cluster.leads() && crossing.to == Crossing::kLeader)) {
-        signature.bytes_in += signature.layout.bytes(crossing);
+    for (const Parcel& parcel : signature.layout.parcels) {
+      if (parcel.to == stage_ || (cluster.leads() && parcel.to == Parcel::kLeader)) {
+        signature.bytes_in += parcel.bytes;
       }
     }
     signature.layout.stages.resize(static_cast<std::size_t>(stages_));  // a signature may have fewer
@@ -417,6 +504,29 @@ PipelineForm::~PipelineForm() = default;
 std::string PipelineForm::name() const {
   return options_.groups == 1 ? fmt::format("pipeline of {} stages", stages_)
                               : fmt::format("{} pipelines of {} stages", options_.groups, stages_);
+}
+
+double PipelineForm::time_stage() const {
+  const Signature& signature = signatures_.front();
+  if (!signature.session) return 0;
+  std::vector<Value> inputs;
+  for (const ValueId value : signature.layout.stages[static_cast<std::size_t>(stage_)].inputs) {
+    const Type& type = signature.layout.graph->value(value).type;
+    Tensor tensor = Tensor::allocate(type.dtype, *type.shape);
+    std::memset(tensor.raw(), 0, tensor.bytes());
+    inputs.emplace_back(tensor);
+  }
+  signature.session->run(inputs);
+  std::vector<double> seconds;
+  const auto start = Clock::now();
+  while (seconds.empty() || (seconds.size() < kTimings && seconds_since(start) < kTimingSeconds)) {
+    const auto begin = Clock::now();
+    signature.session->run(inputs);
+    seconds.push_back(seconds_since(begin));
+  }
+  const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
+  std::nth_element(seconds.begin(), middle, seconds.end());
+  return *middle;
 }
 
 const Session* PipelineForm::session() const noexcept { return signatures_.front().session.get(); }

@@ -23,6 +23,8 @@ struct PipelineOptions {
   int groups = 1;  ///< pipelines; group g is ranks [g · stages, (g + 1) · stages), requests go round
   /// Which of the signatures a request has. Asked on rank 0.
   std::function<int(std::int64_t request)> signature_of;
+  /// Between two ranks; 0: not known, and nothing is sent packed.
+  double link_bytes_per_s = 0;
   std::size_t window_bytes = std::size_t{256} << 20;  ///< of buffers for what crosses, per rank
 };
 
@@ -39,6 +41,9 @@ class PipelineForm final : public RankForm {
   RankReport lead(const RequestStream& stream) override;
   RankReport follow() override;
   int stages() const noexcept { return stages_; }
+  /// What this rank's stage takes for one request, now and here: the median of a few runs on zeros. 0 without a stage.
+  double time_stage() const;
+  int stage() const noexcept { return stage_; }  ///< of this rank; -1: it idles
   /// Of this rank's stage; nullptr when it has none.
   const Session* session() const noexcept;
 

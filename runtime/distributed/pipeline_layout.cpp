@@ -3,11 +3,19 @@
 
 #include <algorithm>
 
+#include "comm/contract/transport.hpp"
 #include "partitioner/rank_stages.hpp"
 #include "runtime/distributed/part_graph.hpp"
 #include "runtime/partition_boundary.hpp"
 
 namespace sparse_run {
+
+namespace {
+
+constexpr std::size_t kSmall = std::size_t{32} << 10;  // such values are copied for company
+constexpr std::size_t kWorthPacking = std::size_t{64} << 10;
+
+}  // namespace
 
 PipelineLayout::PipelineLayout(std::shared_ptr<const Graph> of, const Plan& plan, int ranks, int first_channel)
     : graph(std::move(of)) {
@@ -26,35 +34,56 @@ PipelineLayout::PipelineLayout(std::shared_ptr<const Graph> of, const Plan& plan
   std::vector<std::vector<NodeId>> nodes(stages.size());
   for (NodeId id = 0; id < stage_of.size(); ++id) nodes[static_cast<std::size_t>(stage_of[id])].push_back(id);
   for (std::size_t stage = 0; stage < stages.size(); ++stage) stages[stage] = boundary_of(graph, nodes[stage]);
-  const auto add = [&](ValueId value, int from, int to) {
-    if (!can_cross_ranks(graph->value(value).type)) {
-      throw_error(ErrorKind::usage, "'{}' is {} and cannot cross ranks: its size is not known before it exists",
-                  graph->value(value).name, to_string(graph->value(value).type));
-    }
-    crossings.push_back({value, from, to, first_channel + static_cast<int>(crossings.size())});
-  };
   for (std::size_t stage = 0; stage < stages.size(); ++stage) {
     const int here = static_cast<int>(stage);
     for (const ValueId value : stages[stage].inputs) {
       const auto producer = graph->producer(value);
-      const int from = producer ? stage_of[*producer] : Crossing::kLeader;
+      const int from = producer ? stage_of[*producer] : Parcel::kLeader;
       if (from > here) {
         throw_error(ErrorKind::usage, "the plan leads back from rank {} to rank {} with '{}': stages go one way", from,
                     here, graph->value(value).name);
       }
-      add(value, from, here);
+      add(value, from, here, first_channel);
     }
     for (const ValueId value : stages[stage].outputs) {
-      if (graph->is_output(value)) add(value, here, Crossing::kLeader);
+      if (graph->is_output(value)) add(value, here, Parcel::kLeader, first_channel);
     }
   }
 }
 
-int PipelineLayout::end_channel() const { return crossings.empty() ? 0 : crossings.back().channel + 1; }
+void PipelineLayout::add(ValueId value, int from, int to, int first_channel) {
+  const Type& type = graph->value(value).type;
+  if (!can_cross_ranks(type)) {
+    throw_error(ErrorKind::usage, "'{}' is {} and cannot cross ranks: its size is not known before it exists",
+                graph->value(value).name, to_string(type));
+  }
+  const std::size_t length = bytes(value);
+  if (length <= kSmall) {
+    const auto company = std::find_if(parcels.begin(), parcels.end(), [&](const Parcel& parcel) {
+      return parcel.from == from && parcel.to == to && bytes(parcel.values.front()) <= kSmall;
+    });
+    if (company != parcels.end()) {
+      company->values.push_back(value);
+      company->bytes += length;
+      return;
+    }
+  }
+  const bool between_stages = from != Parcel::kLeader && to != Parcel::kLeader;
+  const bool may_be_packed = between_stages && element_size(type.dtype) == 4 && length >= kWorthPacking &&
+                             length <= comm::kLongestUnknownLength;
+  parcels.push_back({from, to, first_channel + static_cast<int>(parcels.size()), {value}, length, may_be_packed});
+}
 
-std::size_t PipelineLayout::bytes(const Crossing& crossing) const {
-  const Type& type = graph->value(crossing.value).type;
+int PipelineLayout::end_channel() const { return parcels.empty() ? 0 : parcels.back().channel + 1; }
+
+std::size_t PipelineLayout::bytes(ValueId value) const {
+  const Type& type = graph->value(value).type;
   return static_cast<std::size_t>(element_count(*type.shape)) * element_size(type.dtype);
+}
+
+std::string PipelineLayout::name(const Parcel& parcel) const {
+  const std::string& first = graph->value(parcel.values.front()).name;
+  return parcel.values.size() == 1 ? first : fmt::format("{} and {} more", first, parcel.values.size() - 1);
 }
 
 }  // namespace sparse_run

@@ -32,6 +32,8 @@ struct RankReport {
   double hidden_s = -1;       ///< of it, while this rank computed; negative: not known
   std::uint64_t sent_bytes = 0;
   std::uint64_t received_bytes = 0;
+  std::uint64_t plain_bytes = 0;   ///< of messages that were packed before they were sent
+  std::uint64_t packed_bytes = 0;  ///< that these became
   std::int64_t halo_rows = 0;    ///< of nodes, that other ranks' edges read and were sent to them
   std::uint64_t halo_bytes = 0;  ///< of these rows, without headers
 };

@@ -1,8 +1,9 @@
 """Randomised failures of ranks, in whatever phase they strike: python -m cluster.failure_trials [TRIALS] [SEED], in tests/.
 
-Each trial starts a job of three ranks, waits a random time and kills or stops a random rank. It passes when every rank
-has ended within the deadline and its grace, survivors name the rank, no process and no temporary file is left, and an
-output, if there is one, is complete. The phases struck are counted at the end.
+Each trial starts a job of three ranks and lets something happen to a random one at a random time: it is killed, stopped,
+gets no more memory, is cut off from the network, or has another model from the start. The trial passes when every rank has
+ended within the deadline and its grace, survivors name the rank, no process and no temporary file is left, and an output,
+if there is one, is complete. What happened, and the phases struck, are counted at the end.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import pathlib
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -21,12 +23,16 @@ from collections import Counter
 import numpy as np
 from onnx import helper
 
+import executable
 from cli import small_models
 from cluster import launch
 
 DEADLINE = 3
 GRACE = 8  # mpirun waits before it ends what does not end by itself, and a loaded machine is slow
 RANKS = 3
+HAPPENINGS = ["killed", "stopped", "out of memory", "cut off", "another model"]
+LATEST = 4.0  # seconds after the start
+ROOM = 1 << 20  # of address space that a rank out of memory still gets
 
 
 def prepare(folder: pathlib.Path) -> list[object]:
@@ -45,6 +51,33 @@ def prepare(folder: pathlib.Path) -> list[object]:
             DEADLINE, "--output", folder / "out.npz"]
 
 
+def line_of(arguments: list[object], folder: pathlib.Path, rank: int, happening: str, moment: float) -> list[str]:
+    """The command of every rank; what makes one of them different is decided by a script."""
+    other = folder / "other" / pathlib.Path(str(arguments[0])).name
+    if not other.exists():  # one weight is another
+        other.parent.mkdir()
+        changed = bytearray(pathlib.Path(str(arguments[0])).read_bytes())
+        changed[len(changed) // 2] ^= 1
+        other.write_bytes(changed)
+    extra = f"--inject silent={moment:.3f}s" if happening == "cut off" else ""
+    model = other if happening == "another model" else arguments[0]
+    script = folder / "rank.sh"
+    script.write_text(f'#!/bin/sh\n[ "$OMPI_COMM_WORLD_RANK" = {rank} ] && exec "{executable.path()}" "{model}" {extra} "$@"\n'
+                      f'exec "{executable.path()}" "{arguments[0]}" "$@"\n')
+    script.chmod(0o755)
+    return [launch.MPIRUN, "-n", str(RANKS), "--oversubscribe", str(script), *map(str, arguments[1:])]
+
+
+def take_memory(pid: int) -> None:
+    """Leaves a process next to no address space beyond what it has."""
+    try:
+        pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + ROOM
+        resource.prlimit(pid, resource.RLIMIT_AS, (limit, limit))
+    except (OSError, ValueError, IndexError):
+        pass  # it has ended meanwhile
+
+
 def is_running(pid: int) -> bool:
     """Whether a process exists and is not just waiting to be collected by its parent."""
     try:
@@ -59,13 +92,18 @@ def trial(arguments: list[object], folder: pathlib.Path, chance: random.Random) 
     for left in folder.glob("out.npz*"):
         left.unlink()
     form, rank = chance.choice(["data", "pipeline", "rows"]), chance.randrange(RANKS)
-    how = chance.choice([signal.SIGKILL, signal.SIGSTOP])
-    process = launch.start(RANKS, *arguments, "--parallel", form)
-    time.sleep(chance.uniform(0, 4))
+    how, moment = chance.choice(HAPPENINGS), chance.uniform(0, LATEST)
+    line = line_of([*arguments, "--parallel", form], folder, rank, how, moment)
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+                               errors="replace", env=launch.environment(), start_new_session=True)
+    time.sleep(moment)
     processes = launch.rank_processes(process.pid)
     struck = rank in processes
-    if struck:
-        os.kill(processes[rank], how)
+    if struck and how in {"killed", "stopped"}:
+        os.kill(processes[rank], signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+    elif struck and how == "out of memory":
+        take_memory(processes[rank])
+        struck = False  # it may have all it needs
     try:
         _, err = process.communicate(timeout=(DEADLINE + GRACE) if struck else 120)
     except subprocess.TimeoutExpired:
@@ -73,14 +111,19 @@ def trial(arguments: list[object], folder: pathlib.Path, chance: random.Random) 
         os.killpg(process.pid, signal.SIGKILL)
         _, err = process.communicate()
         if struck and not living:  # seen with Open MPI 4.1.4, when a rank dies before it has met the launcher
-            return "launcher hangs after all ranks ended", ""
-        return "?", f"{form}, rank {rank}, {how.name}: still running {DEADLINE + GRACE} s later\n{err[-1500:]}"
+            return f"{how}, launcher hangs after all ranks ended", ""
+        return "?", f"{form}, rank {rank}, {how} at {moment:.2f} s: still running {DEADLINE + GRACE} s later\n{err[-1500:]}"
     phases = re.findall(r"was at: ([a-z]+)", err)
     phase = phases[0] if phases else ("none" if process.returncode == 0 else "start")
     problems = []
-    if process.returncode not in {0, 7, 128 + signal.SIGKILL, 128 + signal.SIGTERM, 130}:
+    allowed = {0, 7, 128 + signal.SIGKILL, 128 + signal.SIGTERM, 130}
+    if how == "out of memory":  # libraries that do not check what they get
+        allowed |= {128 + signal.SIGSEGV, 128 + signal.SIGABRT, 128 + signal.SIGBUS}
+    if process.returncode not in allowed:
         problems.append(f"exit code {process.returncode}")
-    if struck and process.returncode != 0 and f"rank {rank}" not in err:
+    if how == "another model" and process.returncode == 0 and rank != 0:
+        problems.append("nobody noticed")
+    if struck and process.returncode != 0 and f"rank {rank}" not in err and (how, rank) != ("another model", 0):
         problems.append("nobody names the rank")
     if [p for p in folder.iterdir() if p.name.endswith(".partial")]:
         problems.append("a temporary file is left")
@@ -91,7 +134,8 @@ def trial(arguments: list[object], folder: pathlib.Path, chance: random.Random) 
         problems.append("a process is left")
     if process.returncode != 0 and (folder / "out.npz").exists() and len(np.load(folder / "out.npz")["y"]) != 30_000:
         problems.append("the output is not complete")
-    return phase, f"{form}, rank {rank}, {how.name}: {', '.join(problems)}\n{err[-1500:]}" if problems else ""
+    told = f"{form}, rank {rank}, {how} at {moment:.2f} s: {', '.join(problems)}\n{err[-1500:]}"
+    return f"{how}, {phase}", told if problems else ""
 
 
 def main() -> None:
