@@ -56,12 +56,12 @@ FormChoice choose_form(const PlacementPlanner& planner, const Graph& graph, int 
 }
 
 double simulated_rate(const PlacementPlanner& planner, const Graph& graph, Plan plan, int ranks, int groups,
-                      const LinkRates& link, std::span<const double> stage_s, std::int64_t requests) {
+                      const LinkRates& link, std::span<const double> stage_s) {
   const auto stages = static_cast<int>(stage_s.size());
   for (PlannedPartition& partition : plan.partitions)
     partition.predicted_s = stage_s[static_cast<std::size_t>(partition.rank)];
   SimulationOptions simulation;
-  simulation.requests = std::max<std::int64_t>(requests, kFewestPerRank * ranks);
+  simulation.requests = kMostPerRank * ranks;
   simulation.replicas = groups;
   simulation.in_flight = stages + 2;  // as the pipeline has
   return simulate(plan, graph, topology_of(planner, ranks, link), simulation).throughput;

@@ -25,8 +25,8 @@ FormChoice choose_form(const PlacementPlanner& planner, const Graph& graph, int 
                        std::int64_t requests, const std::function<void(const std::string&)>& notice);
 
 /// Requests per second of a plan over ranks like this one, joined by a link as measured, when its stages take
-/// `stage_s`: in simulation. `requests` are in the stream.
+/// `stage_s`: in simulation.
 double simulated_rate(const PlacementPlanner& planner, const Graph& graph, Plan plan, int ranks, int groups,
-                      const LinkRates& link, std::span<const double> stage_s, std::int64_t requests);
+                      const LinkRates& link, std::span<const double> stage_s);
 
 }  // namespace sparse_run::cli

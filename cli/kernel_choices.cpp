@@ -29,6 +29,15 @@ void KernelChoices::set(std::vector<std::byte> bytes) {
   }
 }
 
+void KernelChoices::set(const Plan& plan, const Graph& graph) {
+  const std::lock_guard lock(mutex_);
+  for (const PlannedPartition& partition : plan.partitions) {
+    for (std::size_t i = 0; i < partition.kernels.size(); ++i) {
+      if (!partition.kernels[i].empty()) kernels_[graph.node(partition.nodes.at(i)).name] = partition.kernels[i];
+    }
+  }
+}
+
 void KernelChoices::clear() {
   const std::lock_guard lock(mutex_);
   kernels_.clear();

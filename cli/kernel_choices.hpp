@@ -17,6 +17,8 @@ class KernelChoices {
   /// What runs each layer of a compiled graph, as bytes for other ranks.
   static std::vector<std::byte> of(const CompileReport& compiled);
   void set(std::vector<std::byte> bytes);
+  /// Those that a plan names for nodes of its graph.
+  void set(const Plan& plan, const Graph& graph);
   void clear();
   /// Decides kernels of nodes that the plan leaves open.
   void apply(Plan& plan, const Graph& graph) const;

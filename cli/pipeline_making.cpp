@@ -46,14 +46,18 @@ class PipelineMaking {
     });
     send_plans();
     options_.link_bytes_per_s = work_.link->bytes_per_s;
+    if (!work_.options().plan.empty()) {  // stages are planned as graphs of their own, with the kernels of the file
+      for (const PipelineSignature& signature : planned_) work_.context.kernels.set(signature.plan, *signature.graph);
+    }
     work_.make_parts();
     compile();
-    if (work_.options().plan.empty() && work_.options().kernel_timing > 0) balance();
+    if (balances()) balance();
     tell_of_idle_ranks();
     return std::move(form_);
   }
 
  private:
+  bool balances() const { return work_.options().plan.empty() && work_.options().kernel_timing > 0; }
   Plan first_plan(const Graph& graph) const {
     return work_.options().plan.empty() ? cut(graph, stages_, node_seconds(work_, graph)) : work_.plan_file(graph);
   }
@@ -107,7 +111,9 @@ class PipelineMaking {
           return work_.context.make_placed_session(std::move(part), where);
         };
       }
-      form_ = std::make_unique<PipelineForm>(work_.ranks().cluster(), planned_, options_, make_session,
+      auto signatures = planned_;
+      if (!balances()) planned_.clear();  // nothing is cut again: weights of other ranks may go
+      form_ = std::make_unique<PipelineForm>(work_.ranks().cluster(), std::move(signatures), options_, make_session,
                                              work_.context.run_options.trace);
     });
   }
@@ -134,11 +140,8 @@ class PipelineMaking {
       compile();
     }
     if (!work_.leads()) return;
-    work_.simulated_rate = [this_plan = signature.plan, graph = signature.graph, stage_s = balance.stage_seconds(),
-                            groups = options_.groups, &work = work_](std::int64_t requests) {
-      return simulated_rate(*work.context.placement, *graph, this_plan, work.ranks().size(), groups, *work.link,
-                            stage_s, requests);
-    };
+    work_.simulated_rate = simulated_rate(*work_.context.placement, *signature.graph, signature.plan,
+                                          work_.ranks().size(), options_.groups, *work_.link, balance.stage_seconds());
   }
 
   /// Seconds by stage, of the slowest pipeline, at rank 0.

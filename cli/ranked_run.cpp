@@ -245,8 +245,8 @@ class RankedRun {
         ranks().size(), form_->name(), finished_s.size(), result.items_per_request,
         result.items_per_request == 1 ? "" : "s", result.seconds, result.items_per_s, result.requests_per_s));
     if (work_.simulated_rate && options().verbosity > 0) {
-      work_.context.notice(fmt::format("simulated with the stages as measured: {:.5g} requests/s",
-                                       work_.simulated_rate(static_cast<std::int64_t>(finished_s.size()))));
+      work_.context.notice(
+          fmt::format("simulated with the stages as measured: {:.5g} requests/s", *work_.simulated_rate));
     }
   }
 

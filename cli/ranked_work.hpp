@@ -1,7 +1,6 @@
 // What the parts of a ranked run share: its context, the job, and values of requests.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -20,10 +19,9 @@ struct RankedWork {
   RankedContext context;
   GatheredInputs inputs;  ///< on rank 0, and where a rank reads inputs itself
   SharedJob job;
-  std::optional<JobParts> parts;  ///< of a job whose inputs are here
-  std::optional<LinkRates> link;  ///< as measured, where it was; rank 0's counts
-  /// Requests per second that simulation expects of a stream of so many, where it can tell; on rank 0.
-  std::function<double(std::int64_t requests)> simulated_rate;
+  std::optional<JobParts> parts;         ///< of a job whose inputs are here
+  std::optional<LinkRates> link;         ///< as measured, where it was; rank 0's counts
+  std::optional<double> simulated_rate;  ///< requests per second that simulation expects, where it can tell; on rank 0
 
   const Options& options() const { return context.options; }
   Ranks& ranks() { return context.ranks; }

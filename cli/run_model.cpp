@@ -111,14 +111,20 @@ class ModelRun {
       context.make_sinks = [this] { return &make_sinks(); };
       context.make_session = [this](std::shared_ptr<const Graph> part) {
         // A plan file is for the whole model.
-        Planner planner = [costs = part_placement_](const Graph& graph) { return costs->plan(graph); };
+        Planner planner = [costs = part_placement_, kernels = &kernel_choices_](const Graph& graph) {
+          Plan plan = costs->plan(graph);
+          kernels->apply(plan, graph);
+          return plan;
+        };
         return std::make_unique<Session>(std::move(part), devices_, evaluator_,
                                          options_.plan.empty() ? planner_ : std::move(planner), session_options_);
       };
       context.make_placed_session = [this](std::shared_ptr<const Graph> part, const NamedPlacement& placement) {
-        Planner planner = [placement, costs = part_placement_, devices = devices_](const Graph& graph) {
+        Planner planner = [placement, costs = part_placement_, devices = devices_,
+                           kernels = &kernel_choices_](const Graph& graph) {
           Plan plan = follow_placement(graph, placement, devices, "");
           predict_plan(costs->problem(graph), plan);
+          kernels->apply(plan, graph);
           return plan;
         };
         return std::make_unique<Session>(std::move(part), devices_, evaluator_, std::move(planner), session_options_);

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # How much of what a pipeline sends is hidden behind computing, between two hosts on a slow link (network namespaces).
 # usage (as root): handoff.sh MODEL.onnx... ; RATE (1gbit), DELAY (1ms) and SECONDS_EACH (10) may be set.
-# Prints the table of ranks for each model: the row "all" has the share of transfer time that was hidden.
+# Prints the table of ranks for each model: the row "all" has the share of transfer time that was hidden. Where messages
+# were packed, their bytes before and after are there, too.
 set -eu
 here=$(dirname "$(realpath "$0")")
 for model in "$@"; do

@@ -5,8 +5,10 @@ usage: scaling.py SPARSE_RUN MODEL.onnx... [--forms data,pipeline,rows] [--ranks
        [--simulate TOPOLOGY.json]...
 
 Configurations are interleaved, medians are reported. "Alone" are as many processes, which know nothing of each other: what
-the machine can do at best. The last column is what the simulator expected of the same form, relative to one rank, and
-how far it was off. With --simulate a second table says what the simulator predicts for machines that are not here;
+the machine can do at best. "Of slowest stage" is a pipeline's throughput as a share of what its slowest stage would reach if
+it never waited: the largest share of time that a rank computed. The last column is what the simulator expected, and how
+far it was off: of a pipeline in the same run, from its stages as measured; of requests that are spread, a multiple of one
+rank. With --simulate a second table says what the simulator predicts for machines that are not here;
 nothing of it was measured.
 """
 
@@ -53,54 +55,58 @@ def mpirun(program: str, ranks: int, arguments: list[str], seconds: float) -> st
         os.unlink(script.name)
 
 
-def throughput(program: str, model: str, form: str, ranks: int, seconds: float) -> float:
-    """Items per second of one run."""
+def simulated_rate(text: str) -> float:
+    """Items per second that the simulator expected of the run that printed `text`; 0 where it did not say."""
+    told = re.search(r"simulated with the stages as measured: ([0-9.e+]+) requests/s", text)
+    items, requests = re.search(r"throughput\s+([0-9.e+]+) items/s \(([0-9.e+]+) requests/s", text).groups()
+    return float(told.group(1)) * float(items) / float(requests) if told else 0
+
+
+def busiest_share(text: str) -> float:
+    """The largest share of its time that a rank computed, by the table of ranks."""
+    bubbles = re.findall(r"^ *\d+ +\d+ .*? ([0-9.]+)% ", text, re.MULTILINE)
+    return 1 - min(map(float, bubbles)) / 100 if bubbles else 0
+
+
+def run_form(program: str, model: str, form: str, ranks: int, seconds: float) -> tuple[float, float, float]:
+    """Items per second of one run, what the simulator expected, and the busiest rank's share of computing; 0: not known."""
     cores = sorted(os.sched_getaffinity(0))
     arguments = ["--benchmark", "--duration", str(seconds), "--threads", "1", model]
     if form == ALONE:
         processes = [subprocess.Popen(["taskset", "-c", str(core), program, *arguments], stdout=subprocess.PIPE,
                                       stderr=subprocess.DEVNULL, text=True) for core in cores[:ranks]]
-        return sum(rate_in(process.communicate()[0]) for process in processes)
+        return sum(rate_in(process.communicate()[0]) for process in processes), 0, 0
     if ranks == 1:
-        return rate_in(run(["taskset", "-c", str(cores[0]), program, *arguments], seconds))
-    return rate_in(mpirun(program, ranks, ["--parallel", form, *arguments], seconds))
-
-
-def expected(program: str, model: str, ranks: int) -> dict[str, float]:
-    """What the simulator says of each form, against one rank."""
-    text = mpirun(program, ranks, ["-v", "--parallel", "auto", "--benchmark", "--dry-run", "--threads", "1", model], 0)
-    found = re.search(r"simulated requests/s: (.*?) \(link", text)
-    if not found:
-        return {}
-    rates = {name: float(rate) for name, rate in re.findall(r"([a-z0-9 ]+?) ([0-9.e+]+)(?:, |$)", found.group(1))}
-    one = rates.get("data", 0) / ranks
-    forms = {name.split(" of ")[0].strip(): rate / one for name, rate in rates.items()} if one else {}
-    return {"data": forms.get("data", 0), "pipeline": forms.get("pipeline", 0)}
+        return rate_in(run(["taskset", "-c", str(cores[0]), program, *arguments], seconds)), 0, 0
+    text = mpirun(program, ranks, ["-v", "--parallel", form, *arguments], seconds)
+    return rate_in(text), simulated_rate(text), busiest_share(text)
 
 
 def measure(options: argparse.Namespace) -> None:
-    print("| model | form | ranks | items/s | against one rank | simulated |\n|---|---|---|---|---|---|")
+    print("| model | form | ranks | items/s | against one rank | of slowest stage | simulated |\n|---|---|---|---|---|---|---|")
     errors = []
     for model in options.models:
         several = [ranks for ranks in options.ranks if ranks > 1]
         cases = [("one process", 1), *((ALONE, ranks) for ranks in several)]
         cases += [(form, ranks) for form in options.forms for ranks in several]
-        samples: dict[tuple[str, int], list[float]] = {case: [] for case in cases}
+        samples: dict[tuple[str, int], list[tuple[float, float, float]]] = {case: [] for case in cases}
         for _ in range(options.rounds):
             for case in cases:
-                samples[case].append(throughput(options.program, model, *case, options.seconds))
-        predictions = {ranks: expected(options.program, model, ranks) for ranks in several}
-        one = statistics.median(samples[cases[0]])
+                samples[case].append(run_form(options.program, model, *case, options.seconds))
+        one = statistics.median(rate for rate, _, _ in samples[cases[0]])
         for form, ranks in cases:
-            rate = statistics.median(samples[form, ranks])
-            simulated = predictions.get(ranks, {}).get(form, 0)
-            told = ""
-            if simulated:
-                errors.append(abs(simulated / (rate / one) - 1))
-                told = f"{simulated:.2f} ({100 * (simulated / (rate / one) - 1):+.0f}%)"
-            print(f"| {os.path.basename(model)} | {form} | {ranks} | {rate:.4g} | {rate / one:.2f} | {told} |", flush=True)
+            runs = samples[form, ranks]
+            rate = statistics.median(rate for rate, _, _ in runs)
+            busiest = statistics.median(share for _, _, share in runs)
+            if form == "data":
+                runs = [(rate, ranks * one, share) for rate, _, share in runs]
+            off = [told / rate - 1 for rate, told, _ in runs if told]
+            errors += [abs(error) for error in off]
+            told = f"{statistics.median(told for _, told, _ in runs):.4g} ({100 * statistics.median(off):+.0f}%)" if off else ""
+            share = f"{100 * busiest:.0f}%" if form == "pipeline" else ""
+            print(f"| {os.path.basename(model)} | {form} | {ranks} | {rate:.4g} | {rate / one:.2f} | {share} | {told} |", flush=True)
     if errors:
-        print(f"\nSimulated against measured, {len(errors)} cases: median error {100 * statistics.median(errors):.0f}%")
+        print(f"\nSimulated against measured, {len(errors)} runs: median error {100 * statistics.median(errors):.0f}%")
 
 
 def simulate(options: argparse.Namespace) -> None:

@@ -180,8 +180,8 @@ class PipelineForm::Round {
       const PipelineLayout& layout = signature.layout;
       if (leads()) {
         token->request = stream_->inputs(stream_->requests[token->position]);
-        token->results.resize(layout.graph->outputs().size());
-        answer_at_once(*token, *layout.graph);
+        token->results.resize(layout.outputs.size());
+        answer_at_once(*token, layout);
       }
       if (token->here) token->inputs.resize(layout.stages[static_cast<std::size_t>(form_.stage_)].inputs.size());
       for (const Parcel& parcel : layout.parcels) {
@@ -196,7 +196,7 @@ class PipelineForm::Round {
         for (const ValueId value : parcel.values) {
           inputs.push_back(
               &token->inputs[index_of(layout.stages[static_cast<std::size_t>(form_.stage_)].inputs, value)]);
-          if (from == to) *inputs.back() = token->request[index_of(layout.graph->inputs(), value)];
+          if (from == to) *inputs.back() = token->request[index_of(layout.inputs, value)];
         }
         if (from != to) post_receive(token, layout, parcel, from, inputs, ticket);
       }
@@ -208,8 +208,7 @@ class PipelineForm::Round {
   /// Sends an input of the graph on its way. The request does not wait for it, the end of the stream does.
   void feed(const TokenPtr& token, const PipelineLayout& layout, const Parcel& parcel, int to) {
     std::vector<Tensor> tensors;
-    for (const ValueId value : parcel.values)
-      tensors.push_back(token->request[index_of(layout.graph->inputs(), value)].tensor);
+    for (const ValueId value : parcel.values) tensors.push_back(token->request[index_of(layout.inputs, value)].tensor);
     check_sizes(tensors, layout, parcel);
     ++loose_;
     post_send(token, layout, parcel, to, tensors, [this] {
@@ -245,7 +244,7 @@ class PipelineForm::Round {
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       const ValueId value = parcel.values[i];
       if (tensors[i].bytes() == layout.bytes(value)) continue;
-      throw_error(ErrorKind::internal, "'{}' has {} bytes where the plan says {}", layout.graph->value(value).name,
+      throw_error(ErrorKind::internal, "'{}' has {} bytes where the plan says {}", layout.name(value),
                   tensors[i].bytes(), layout.bytes(value));
     }
   }
@@ -255,7 +254,7 @@ class PipelineForm::Round {
                     const std::vector<Value*>& values, const std::shared_ptr<Ticket>& ticket) {
     std::vector<Tensor> tensors;
     for (std::size_t i = 0; i < values.size(); ++i) {
-      const Type& type = layout.graph->value(parcel.values[i]).type;
+      const Type& type = layout.type(parcel.values[i]);
       tensors.push_back(Tensor::allocate(type.dtype, *type.shape));
       *values[i] = tensors.back();
     }
@@ -286,17 +285,19 @@ class PipelineForm::Round {
   }
 
   /// Outputs of the graph that no stage computes.
-  static void answer_at_once(Token& token, const Graph& graph) {
-    for (std::size_t i = 0; i < graph.outputs().size(); ++i) {
-      const ValueId id = graph.outputs()[i];
-      if (graph.producer(id)) continue;
-      const ValueDef& def = graph.value(id);
-      if (def.tensor() != nullptr) {
-        token.results[i] = def.tensor()->clone();
-      } else if (def.sparse() != nullptr) {
-        token.results[i] = def.sparse()->to_dense();
+  static void answer_at_once(Token& token, const PipelineLayout& layout) {
+    for (std::size_t i = 0; i < layout.outputs.size(); ++i) {
+      const ValueId id = layout.outputs[i];
+      if (layout.is_computed(id)) continue;
+      const std::optional<Constant>& constant = layout.constant(id);
+      const auto* dense = constant ? std::get_if<Tensor>(&*constant) : nullptr;
+      const auto* sparse = constant ? std::get_if<SparseTensor>(&*constant) : nullptr;
+      if (dense != nullptr) {
+        token.results[i] = dense->clone();
+      } else if (sparse != nullptr) {
+        token.results[i] = sparse->to_dense();
       } else {
-        token.results[i] = token.request[index_of(graph.inputs(), id)];
+        token.results[i] = token.request[index_of(layout.inputs, id)];
       }
     }
   }
@@ -378,7 +379,7 @@ class PipelineForm::Round {
   }
 
   Value& result_of(Token& token, const PipelineLayout& layout, ValueId value) {
-    return token.results[index_of(layout.graph->outputs(), value)];
+    return token.results[index_of(layout.outputs, value)];
   }
 
   /// `tensors`: the parcel's values, of its sizes. `gone` is called, and let go, when the message has left.
@@ -411,9 +412,9 @@ class PipelineForm::Round {
     if (failed_ || !leads()) return;
     try {
       // A graph may name one value several times among its outputs.
-      const Graph& graph = *signature(token).layout.graph;
+      const PipelineLayout& layout = signature(token).layout;
       for (std::size_t i = 0; i < token.results.size(); ++i) {
-        if (token.results[i].absent()) token.results[i] = token.results[index_of(graph.outputs(), graph.outputs()[i])];
+        if (token.results[i].absent()) token.results[i] = token.results[index_of(layout.outputs, layout.outputs[i])];
       }
       stream_->sink(stream_->requests[token.position], std::move(token.results));
       ++finished_;
@@ -463,16 +464,17 @@ class PipelineForm::Round {
   bool told_ = false;
 };
 
-PipelineForm::PipelineForm(Cluster& cluster, const std::vector<PipelineSignature>& signatures, PipelineOptions options,
+PipelineForm::PipelineForm(Cluster& cluster, std::vector<PipelineSignature> signatures, PipelineOptions options,
                            const std::function<std::unique_ptr<Session>(std::shared_ptr<const Graph>)>& make_session,
                            Trace* trace)
     : cluster_(cluster), options_(std::move(options)), trace_(trace) {
   int channel = 0;
-  for (const PipelineSignature& signature : signatures) {
+  for (PipelineSignature& signature : signatures) {
     PipelineLayout layout(signature.graph, signature.plan, cluster.size(), channel);
     channel = std::max(channel, layout.end_channel());
     stages_ = std::max(stages_, static_cast<int>(layout.stages.size()));
     signatures_.push_back({std::move(layout), nullptr, 0});
+    signature.graph.reset();
   }
   if (stages_ * options_.groups > cluster.size()) {
     throw_error(ErrorKind::usage, "{} pipelines of {} stages need {} ranks, and there are {}", options_.groups, stages_,
@@ -488,15 +490,22 @@ PipelineForm::PipelineForm(Cluster& cluster, const std::vector<PipelineSignature
         signature.bytes_in += parcel.bytes;
       }
     }
+    compile_stage(signature, make_session);
     signature.layout.stages.resize(static_cast<std::size_t>(stages_));  // a signature may have fewer
-    if (stage_ < 0) continue;
-    Partition& stage = signature.layout.stages[static_cast<std::size_t>(stage_)];
-    if (stage.nodes.empty()) continue;
-    signature.session = make_session(graph_of(stage, fmt::format("stage {}", stage_)));
-    std::vector<Type> types;
-    for (const ValueId value : stage.inputs) types.push_back(signature.layout.graph->value(value).type);
-    signature.session->prepare(types);
   }
+}
+
+void PipelineForm::compile_stage(
+    Signature& signature, const std::function<std::unique_ptr<Session>(std::shared_ptr<const Graph>)>& make_session) {
+  PipelineLayout& layout = signature.layout;
+  const auto stage = static_cast<std::size_t>(stage_);
+  const bool works = stage_ >= 0 && stage < layout.stages.size() && !layout.part(stage).nodes.empty();
+  if (works) signature.session = make_session(graph_of(layout.part(stage), fmt::format("stage {}", stage_)));
+  layout.forget_parts();  // the weights of other stages go before this one's are packed
+  if (!works) return;
+  std::vector<Type> types;
+  for (const ValueId value : layout.stages[stage].inputs) types.push_back(layout.type(value));
+  signature.session->prepare(types);
 }
 
 PipelineForm::~PipelineForm() = default;
@@ -511,7 +520,7 @@ double PipelineForm::time_stage() const {
   if (!signature.session) return 0;
   std::vector<Value> inputs;
   for (const ValueId value : signature.layout.stages[static_cast<std::size_t>(stage_)].inputs) {
-    const Type& type = signature.layout.graph->value(value).type;
+    const Type& type = signature.layout.type(value);
     Tensor tensor = Tensor::allocate(type.dtype, *type.shape);
     std::memset(tensor.raw(), 0, tensor.bytes());
     inputs.emplace_back(tensor);

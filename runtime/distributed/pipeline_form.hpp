@@ -34,7 +34,8 @@ class PipelineForm final : public RankForm {
  public:
   /// Compiles this rank's stage for every signature with `make_session`, which gets the stage as a graph. What it
   /// throws is thrown; Error(usage) for plans that do not fit.
-  PipelineForm(Cluster& cluster, const std::vector<PipelineSignature>& signatures, PipelineOptions options,
+  /// Graphs are let go of before the stage is prepared, as far as the caller does.
+  PipelineForm(Cluster& cluster, std::vector<PipelineSignature> signatures, PipelineOptions options,
                const std::function<std::unique_ptr<Session>(std::shared_ptr<const Graph>)>& make_session, Trace* trace);
   ~PipelineForm() override;
   std::string name() const override;
@@ -50,6 +51,9 @@ class PipelineForm final : public RankForm {
  private:
   struct Signature;
   class Round;
+
+  void compile_stage(Signature& signature,
+                     const std::function<std::unique_ptr<Session>(std::shared_ptr<const Graph>)>& make_session);
 
   Cluster& cluster_;
   PipelineOptions options_;

@@ -17,8 +17,10 @@ constexpr std::size_t kWorthPacking = std::size_t{64} << 10;
 
 }  // namespace
 
-PipelineLayout::PipelineLayout(std::shared_ptr<const Graph> of, const Plan& plan, int ranks, int first_channel)
-    : graph(std::move(of)) {
+PipelineLayout::PipelineLayout(const std::shared_ptr<const Graph>& graph, const Plan& plan, int ranks,
+                               int first_channel)
+    : inputs(graph->inputs().begin(), graph->inputs().end()),
+      outputs(graph->outputs().begin(), graph->outputs().end()) {
   validate_plan(plan, *graph);
   std::vector<int> stage_of(graph->nodes().size(), 0);
   int highest = 0;
@@ -33,7 +35,20 @@ PipelineLayout::PipelineLayout(std::shared_ptr<const Graph> of, const Plan& plan
   stages.resize(static_cast<std::size_t>(highest) + 1);
   std::vector<std::vector<NodeId>> nodes(stages.size());
   for (NodeId id = 0; id < stage_of.size(); ++id) nodes[static_cast<std::size_t>(stage_of[id])].push_back(id);
-  for (std::size_t stage = 0; stage < stages.size(); ++stage) stages[stage] = boundary_of(graph, nodes[stage]);
+  const auto know = [&](std::span<const ValueId> values) {
+    for (const ValueId value : values) {
+      const ValueDef& def = graph->value(value);
+      ends_[value] = {def.name, def.type, graph->producer(value).has_value(), def.constant};
+    }
+  };
+  know(inputs);
+  know(outputs);
+  for (std::size_t stage = 0; stage < stages.size(); ++stage) {
+    parts_.push_back(boundary_of(graph, nodes[stage]));
+    stages[stage] = {parts_.back().inputs, parts_.back().outputs};
+    know(stages[stage].inputs);
+    know(stages[stage].outputs);
+  }
   for (std::size_t stage = 0; stage < stages.size(); ++stage) {
     const int here = static_cast<int>(stage);
     for (const ValueId value : stages[stage].inputs) {
@@ -41,7 +56,7 @@ PipelineLayout::PipelineLayout(std::shared_ptr<const Graph> of, const Plan& plan
       const int from = producer ? stage_of[*producer] : Parcel::kLeader;
       if (from > here) {
         throw_error(ErrorKind::usage, "the plan leads back from rank {} to rank {} with '{}': stages go one way", from,
-                    here, graph->value(value).name);
+                    here, name(value));
       }
       add(value, from, here, first_channel);
     }
@@ -52,10 +67,10 @@ PipelineLayout::PipelineLayout(std::shared_ptr<const Graph> of, const Plan& plan
 }
 
 void PipelineLayout::add(ValueId value, int from, int to, int first_channel) {
-  const Type& type = graph->value(value).type;
+  const Type& type = this->type(value);
   if (!can_cross_ranks(type)) {
     throw_error(ErrorKind::usage, "'{}' is {} and cannot cross ranks: its size is not known before it exists",
-                graph->value(value).name, to_string(type));
+                name(value), to_string(type));
   }
   const std::size_t length = bytes(value);
   if (length <= kSmall) {
@@ -77,12 +92,12 @@ void PipelineLayout::add(ValueId value, int from, int to, int first_channel) {
 int PipelineLayout::end_channel() const { return parcels.empty() ? 0 : parcels.back().channel + 1; }
 
 std::size_t PipelineLayout::bytes(ValueId value) const {
-  const Type& type = graph->value(value).type;
+  const Type& type = this->type(value);
   return static_cast<std::size_t>(element_count(*type.shape)) * element_size(type.dtype);
 }
 
 std::string PipelineLayout::name(const Parcel& parcel) const {
-  const std::string& first = graph->value(parcel.values.front()).name;
+  const std::string& first = name(parcel.values.front());
   return parcel.values.size() == 1 ? first : fmt::format("{} and {} more", first, parcel.values.size() - 1);
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 
 import numpy as np
@@ -94,6 +95,43 @@ def test_a_file_that_is_no_plan_is_refused_once(job, text):
     result = launch.run(2, *common, "--parallel", "pipeline", "--plan", folder / "bad.json")
     assert result.exit_code == executable.USAGE, result.describe()
     assert result.stderr.count("--plan") == 1, result.stderr
+
+
+def test_kernels_of_a_plan_are_the_stages_kernels(job):
+    common, folder, expected = job
+    path = plan_over(folder, [0, 1])
+    plan = json.loads(path.read_text())
+    for partition in plan["partitions"]:
+        partition["kernels"] = ["cpu.no.such.kernel" if "product1" in name else "" for name in partition["nodes"]]
+    assert any("cpu.no.such.kernel" in partition["kernels"] for partition in plan["partitions"]), plan
+    path.write_text(json.dumps(plan))
+    result = launch.run(2, *common, "--parallel", "pipeline", "--plan", path, "--output", folder / "out.npz")
+    assert result.exit_code == executable.USAGE, result.describe()
+    assert "cpu.no.such.kernel" in result.stderr, result.stderr
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A file system that holds next to nothing."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", folder], capture_output=True, check=False)
+    if made.returncode != 0:
+        pytest.skip("a small file system needs the right to mount one")
+    yield folder
+    subprocess.run(["umount", folder], check=False)
+
+
+@pytest.mark.parametrize("form", ["data", "pipeline", "rows"])
+def test_a_full_disk_at_rank_0_ends_all_ranks_and_leaves_no_output(job, full_disk, form):
+    common, folder, _ = job
+    x = np.random.default_rng(12).standard_normal((600, WIDTH), dtype=np.float32)
+    np.save(folder / "long.npy", x)
+    common = [f"x={folder / 'long.npy'}" if str(word).startswith("x=") else word for word in common]
+    result = launch.run(2, *common, "--parallel", form, "--deadline", 10, "--output", full_disk / "out.npz")
+    assert result.exit_code == executable.FILE, result.describe()
+    assert "space" in result.stderr, result.stderr
+    assert not (full_disk / "out.npz").exists()
 
 
 def test_layers_cannot_be_divided_by_a_plan(job):
