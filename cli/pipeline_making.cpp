@@ -2,6 +2,9 @@
 #include "cli/pipeline_making.hpp"
 
 #include <fmt/format.h>
+#if __has_include(<malloc.h>)
+#include <malloc.h>
+#endif
 
 #include <algorithm>
 
@@ -186,7 +189,11 @@ class PipelineMaking {
 
 std::unique_ptr<RankForm> make_pipeline_form(RankedWork& work, const FormChoice& choice,
                                              std::vector<PipelineSignature> planned) {
-  return PipelineMaking(work, choice, std::move(planned)).make();
+  auto form = PipelineMaking(work, choice, std::move(planned)).make();
+#ifdef __GLIBC__
+  ::malloc_trim(0);  // what is left of other stages' weights goes back to the system
+#endif
+  return form;
 }
 
 }  // namespace sparse_run::cli

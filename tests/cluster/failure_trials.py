@@ -31,6 +31,7 @@ DEADLINE = 3
 GRACE = 8  # mpirun waits before it ends what does not end by itself, and a loaded machine is slow
 RANKS = 3
 HAPPENINGS = ["killed", "stopped", "out of memory", "cut off", "another model"]
+LONGEST = 60  # of a job to which nothing happens, on a loaded machine
 LATEST = 4.0  # seconds after the start
 ROOM = 1 << 20  # of address space that a rank out of memory still gets
 
@@ -105,8 +106,12 @@ def trial(arguments: list[object], folder: pathlib.Path, chance: random.Random) 
         take_memory(processes[rank])
         struck = False  # it may have all it needs
     try:
-        _, err = process.communicate(timeout=(DEADLINE + GRACE) if struck else 120)
+        _, err = process.communicate(timeout=(DEADLINE + GRACE) if struck else LONGEST)
     except subprocess.TimeoutExpired:
+        if how == "out of memory":  # it had all it needed, and the job is a long one
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            return "out of memory, had enough", ""
         living = [pid for pid in processes.values() if is_running(pid)]
         os.killpg(process.pid, signal.SIGKILL)
         _, err = process.communicate()
