@@ -49,12 +49,18 @@ gpu::EmulatedGpuOptions emulation_of(const DeviceSpec& device, const HostSpec& h
   return emulation;
 }
 
-gpu::cuda::GpuOptions gpu_options(const Options& options, const std::string& name) {
+gpu::cuda::GpuOptions gpu_options(const Options& options, const std::string& name,
+                                  const std::function<void(const std::string&)>& notice,
+                                  const std::shared_ptr<DeviceRemarks>& remarks) {
   gpu::cuda::GpuOptions chosen;
   for (const auto& [given, bytes] : options.memory_limits) {
     if (full_device_name(given) == name) chosen.memory_bytes = bytes;
   }
   chosen.precision = options.precision;
+  chosen.notice = notice;
+  chosen.remark = [remarks](const std::string& partition, const std::vector<std::string>& texts) {
+    remarks->set(partition, texts);  // shared: devices may outlive the run that opened them
+  };
   return chosen;
 }
 
@@ -98,11 +104,15 @@ std::string full_device_name(const std::string& name) {
 
 namespace {
 
-/// The CPU multiplies in bf16 or f32, and so does what is emulated on it.
-Precision cpu_precision(const Options& options, const std::function<void(const std::string&)>& notice) {
+/// The CPU multiplies in bf16 or f32, and so does what is emulated on it. `with_gpu`: a GPU is in use as well.
+Precision cpu_precision(const Options& options, bool with_gpu, const std::function<void(const std::string&)>& notice) {
   switch (options.precision) {
     case Precision::f16:
-      throw_error(ErrorKind::unsupported, "--precision f16: no device in use multiplies in f16; give bf16 or f32");
+      if (!with_gpu) {
+        throw_error(ErrorKind::unsupported, "--precision f16: no device in use multiplies in f16; give bf16 or f32");
+      }
+      if (notice) notice("--precision f16: the CPU has no such arithmetic; its layers are computed in f32");
+      return Precision::f32;
     case Precision::tf32:
       if (notice) notice("--precision tf32: CPUs have no such arithmetic; computed in f32, which is more precise");
       return Precision::f32;
@@ -124,7 +134,8 @@ Precision cpu_precision(const Options& options, const std::function<void(const s
 
 std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const Machine& machine,
                                                   const Topology* topology,
-                                                  const std::function<void(const std::string&)>& notice) {
+                                                  const std::function<void(const std::string&)>& notice,
+                                                  const std::shared_ptr<DeviceRemarks>& remarks) {
   std::vector<std::string> wanted;
   if (topology != nullptr) {
     const HostSpec& host = topology->hosts.front();
@@ -157,7 +168,9 @@ std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const 
   cpu_options.columns = options.columns == "off"      ? cpu::ColumnMode::off
                         : options.columns == "layers" ? cpu::ColumnMode::layers
                                                       : cpu::ColumnMode::automatic;
-  cpu_options.precision = cpu_precision(options, notice);
+  const bool with_gpu =
+      std::any_of(wanted.begin(), wanted.end(), [](const std::string& name) { return name.starts_with("gpu:"); });
+  cpu_options.precision = cpu_precision(options, with_gpu, notice);
   cpu_options.cache_folder = cache_folder(options);
   const auto cpu = cpu::make_cpu_device(machine, cpu_options);
   std::vector<std::shared_ptr<Device>> devices{cpu};
@@ -167,9 +180,11 @@ std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const 
     if (name == "cpu") continue;
     const HostSpec& host = topology->hosts.front();
     if (name.starts_with("gpu:")) {
-      devices.push_back(with_context(
-          [] { return "--devices"; },
-          [&] { return gpu::cuda::open_cuda_device(gpu::cuda::gpu_index(name), gpu_options(options, name)); }));
+      devices.push_back(with_context([] { return "--devices"; },
+                                     [&] {
+                                       return gpu::cuda::open_cuda_device(gpu::cuda::gpu_index(name),
+                                                                          gpu_options(options, name, notice, remarks));
+                                     }));
       continue;
     }
     devices.push_back(std::make_shared<gpu::EmulatedGpu>(emulation_of(*host.find(name), host), cpu));

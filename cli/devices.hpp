@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "cli/device_remarks.hpp"
 #include "cli/options.hpp"
 #include "device/device.hpp"
 #include "device/machine.hpp"
@@ -26,10 +27,11 @@ std::string list_gpus();
 /// ones get the rates, memory and links of the topology's first host. With nullptr, only those that need nothing but
 /// this process, because nothing will run on the others. `notice` hears of precisions that are not there;
 /// Error(unsupported) where nothing near is. Error(device) for one that is absent, saying what is missing;
-/// Error(usage) for a name that is no device.
+/// Error(usage) for a name that is no device. `remarks` hears from devices after profiled executions.
 std::vector<std::shared_ptr<Device>> open_devices(const Options& options, const Machine& machine,
                                                   const Topology* topology,
-                                                  const std::function<void(const std::string&)>& notice);
+                                                  const std::function<void(const std::string&)>& notice,
+                                                  const std::shared_ptr<DeviceRemarks>& remarks);
 
 /// Where timings of kernels are kept: --cache-dir, else the user's cache folder; empty: nowhere.
 std::filesystem::path cache_folder(const Options& options);

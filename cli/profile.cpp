@@ -122,6 +122,7 @@ std::string profile_text(const CompileReport& compiled, const Profile& profile, 
     }
   }
   text += partitions.text() + '\n' + layers.text();
+  for (const std::string& remark : profile.remarks) text += remark + '\n';
   text += fmt::format(
       "\nGFLOP/s are on non-zero weights, 'executed' what the kernel does where that is more; 'limit' is what bounds "
       "the "

@@ -16,6 +16,7 @@ struct Profile {
   double total_ms = 0;                        ///< median of whole requests
   std::vector<double> partition_ms;           ///< median from a partition's first step to its last
   std::vector<std::vector<double>> layer_ms;  ///< parallel to CompileReport::layers; medians
+  std::vector<std::string> remarks;           ///< of devices on their partitions, after the last run
 };
 
 /// Runs the request several times, one after the other, with times taken of every step.

@@ -219,8 +219,8 @@ class ModelRun {
       if (kernels != nullptr) kernels->apply(plan, graph);
       return plan;
     };
-    devices_ =
-        open_devices(options_, report_.machine, plans_only() ? nullptr : &placement_->options().topology, notice());
+    devices_ = open_devices(options_, report_.machine, plans_only() ? nullptr : &placement_->options().topology,
+                            notice(), remarks_);
     if (!options_.topology_out.empty()) {
       write_text_file(options_.topology_out, topology_to_json(placement_->options().topology));
     }
@@ -425,6 +425,7 @@ class ModelRun {
   void profile() {
     report_.profile =
         in_model([&] { return profile_request(*session_, inputs_.first_request(), *report_.compiled, run_options_); });
+    report_.profile->remarks = remarks_->lines();
     if (!options_.profile) return;
     report_.limits = measure_machine_limits(report_.machine, report_.threads);
     print(profile_text(*report_.compiled, *report_.profile, *report_.limits, options_.precision));
@@ -453,6 +454,7 @@ class ModelRun {
   RunOptions run_options_;
   // What sessions are made of: the model's, and those of stages that this rank runs.
   SessionOptions session_options_;
+  const std::shared_ptr<DeviceRemarks> remarks_ = std::make_shared<DeviceRemarks>();  // shared with devices
   std::vector<std::shared_ptr<Device>> devices_;
   std::shared_ptr<Evaluator> evaluator_;  // shared between sessions
   Planner planner_;

@@ -9,10 +9,10 @@ jobs=${JOBS:-$(nproc)}
 
 cd "$top"
 cmake --preset gpu-bundle >/dev/null
-cmake --build build/gpu-bundle-build -j "$jobs" --target sparse-run cuda_test device_conformance_test
+cmake --build build/gpu-bundle-build -j "$jobs" --target sparse-run cuda_test device_conformance_test gpu-crossover
 rm -rf "$out"
 mkdir -p "$out/bin" "$out/lib" "$out/models"
-for program in sparse-run cuda_test device_conformance_test; do
+for program in sparse-run cuda_test device_conformance_test gpu-crossover; do
   cp "build/gpu-bundle-build/bin/$program" "$out/bin/"
   strip "$out/bin/$program"
 done
@@ -24,8 +24,11 @@ ldd "$out"/bin/* | awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u | while
   esac
 done
 cp examples/digits/*.onnx "$out/models/"
-cp scripts/gpu_check.sh "$out/"
+cp scripts/gpu_check.sh scripts/gpu_pytorch.py "$out/"
 git rev-parse HEAD >"$out/commit" 2>/dev/null || echo unknown >"$out/commit"
+(cd "$out" && find . -type f -printf '%10s  %P\n' | sort -k 2) >"$out.contents"
+mv "$out.contents" "$out/contents"
+cat "$out/contents"
 tar -C "$(dirname "$out")" -czf "$out.tar.gz" "$(basename "$out")"
 bytes=$(stat -c %s "$out.tar.gz")
 echo "gpu-bundle: $out.tar.gz, $((bytes / 1024)) KiB; there: tar xzf, then gpu_check.sh"

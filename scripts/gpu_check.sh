@@ -27,6 +27,7 @@ fi
 [ ${#models[@]} -gt 0 ] || models=("$bundle"/models/*.onnx)
 export LD_LIBRARY_PATH="$bundle/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 run=$bundle/bin/sparse-run
+pytorch=$here/gpu_pytorch.py
 mkdir -p "$out"
 results=()
 rows=()
@@ -62,7 +63,7 @@ fi
 first=${models[0]}
 if ! probe=$("$run" --devices "cpu,gpu:$gpu" "$first" 2>&1 >/dev/null); then
   reason=$(printf '%s\n' "$probe" | tail -n 1)
-  for name in "device conformance" "kernels" "models" "compute-sanitizer" "benchmarks" "PyTorch"; do
+  for name in "device conformance" "kernels" "models" "compute-sanitizer" "benchmarks" "crossovers" "PyTorch"; do
     record "$name" "not run" "$reason"
   done
 else
@@ -86,7 +87,7 @@ else
   for model in "${models[@]}"; do
     name=$(basename "$model" .onnx)
     for devices in cpu "cpu,gpu:$gpu"; do
-      for precision in f32 tf32; do
+      for precision in f32 tf32 bf16 f16; do
         [ "$devices" != cpu ] || [ "$precision" = f32 ] || continue
         label="$name on $devices, $precision"
         file="$out/$(printf '%s' "$label" | tr -c 'a-zA-Z0-9' '_').json"
@@ -95,8 +96,9 @@ else
       done
     done
   done
+  attempt "crossovers" "$bundle/bin/gpu-crossover" --gpu "$gpu" --json "$out/crossovers.json"
   if python3 -c 'import torch; raise SystemExit(not torch.cuda.is_available())' 2>/dev/null; then
-    attempt "PyTorch" python3 -c 'import torch; print("PyTorch", torch.__version__, "sees", torch.cuda.get_device_name())'
+    attempt "PyTorch" python3 "$pytorch" --run "$run" --gpu "$gpu" --out "$out/pytorch" --seconds "$seconds"
   else
     record "PyTorch" "not run" "it is not installed, or sees no GPU"
   fi

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "gpu/cuda/host_weights.hpp"
 #include "gpu/cuda/kernel_image.hpp"
 
 namespace sparse_run::gpu::cuda {
@@ -15,6 +16,8 @@ constexpr std::size_t kSharedByDefault = 48 << 10;
 /// Lanes of one multiprocessor for f32: 64 on 8.0, 128 on all later ones.
 constexpr double kLanes = 128;
 constexpr double kLanesOfA100 = 64;
+/// Of a GPU's memory when no limit is given, as the runtime lets requests in.
+constexpr double kAllowedShare = 0.8;
 
 std::string status_text(const Driver& driver, int code) {
   const char* name = nullptr;
@@ -195,6 +198,8 @@ void Gpu::check(int code, std::string_view what) const {
               loses_device(code) ? "; the device is lost: start the program again" : "");
 }
 
+std::string Gpu::text(int code) const { return status_text(driver(), code); }
+
 void Gpu::fail(std::string_view library, std::string_view code, std::string_view what) const {
   throw_error(ErrorKind::device, "{}: {} failed: {}: {}", facts_.name, what, library, code);
 }
@@ -204,6 +209,29 @@ void Gpu::upload(DevicePtr to, const void* from, std::size_t bytes) {
   const std::string what = fmt::format("copying a constant of {} bytes to it", bytes);
   check(driver().copy_in(to, from, bytes, uploads_), what);
   check(driver().stream_synchronize(uploads_), what);
+}
+
+void Gpu::download(void* to, DevicePtr from, std::size_t bytes) {
+  enter();
+  const std::string what = fmt::format("copying {} bytes from it", bytes);
+  check(driver().copy_out(to, from, bytes, uploads_), what);
+  check(driver().stream_synchronize(uploads_), what);
+}
+
+std::size_t Gpu::allowance() const noexcept {
+  const std::size_t capacity = pool_->capacity();
+  return options_.memory_bytes > 0 ? capacity : static_cast<std::size_t>(kAllowedShare * static_cast<double>(capacity));
+}
+
+std::shared_ptr<const HostWeights> Gpu::host_weights(const std::shared_ptr<Gpu>& self, const Tensor& tensor) {
+  const std::lock_guard lock(mutex_);
+  auto& known = host_weights_[tensor.raw()];
+  auto weights = known.lock();
+  if (!weights || weights->bytes() != tensor.bytes()) {
+    weights = std::make_shared<const HostWeights>(self, tensor);
+    known = weights;
+  }
+  return weights;
 }
 
 std::shared_ptr<const void> Gpu::shared_plan(const std::string& key,

@@ -14,14 +14,23 @@
 #include "device/precision.hpp"
 #include "gpu/cuda/api/libraries.hpp"
 #include "gpu/cuda/pool.hpp"
+#include "graph/ir/tensor.hpp"
 
 namespace sparse_run::gpu::cuda {
 
+class HostWeights;
+
 struct GpuOptions {
   std::size_t memory_bytes = 0;          ///< most that is used; 0: what is free when the GPU is opened
-  Precision precision = Precision::f32;  ///< lowest of products; anything below f32 is tf32 here
-  bool graphs = true;                    ///< partitions are captured and replayed as CUDA graphs
-  bool generated = true;  ///< chains of elementwise operators become kernels of their own, where NVRTC is there
+  Precision precision = Precision::f32;  ///< lowest that products and convolutions may round operands to
+  double sparse_from = -1;  ///< share of zeros of weights from which sparse kernels are used; < 0: the device's prior
+  bool graphs = true;       ///< partitions are captured and replayed as CUDA graphs
+  bool generated = true;    ///< chains of elementwise operators become kernels of their own, where NVRTC is there
+  /// Told what the user should know of but that is no error; called from any thread.
+  std::function<void(const std::string&)> notice = {};
+  /// Told what there is to say of the executions of a partition so far (how often a cache had what was asked for),
+  /// after each whose times were taken; called from a thread of the device.
+  std::function<void(const std::string& partition, const std::vector<std::string>& remarks)> remark = {};
 };
 
 /// What does not change while a GPU is open.
@@ -75,11 +84,22 @@ class Gpu {
   /// Error(device) unless the driver's `status` is success: "gpu:0: WHAT failed: NAME (description)", and that the
   /// device is lost where it is.
   void check(int status, std::string_view what) const;
+  /// The driver's words for a status: "NAME (description)".
+  std::string text(int status) const;
   /// The same for statuses of other libraries, whose names the caller has.
   [[noreturn]] void fail(std::string_view library, std::string_view status, std::string_view what) const;
 
   /// Copies to the GPU and waits until it is done: for constants.
   void upload(DevicePtr to, const void* from, std::size_t bytes);
+  /// Copies from the GPU and waits until it is done: for counters, whenever it pleases.
+  void download(void* to, DevicePtr from, std::size_t bytes);
+
+  /// Bytes that weights, workspace and values of requests may take in all: what was given, or a share of the memory
+  /// that leaves some for what libraries need.
+  std::size_t allowance() const noexcept;
+  /// A constant of the model in CPU memory that the GPU reads; one for all who ask for the same tensor. Error(limit)
+  /// when the machine locks no more memory.
+  std::shared_ptr<const HostWeights> host_weights(const std::shared_ptr<Gpu>& self, const Tensor& tensor);
 
   /// A kernel of kernels/kernel_list.hpp. Error(internal) when there is none of that name.
   FunctionHandle kernel(const char* name);
@@ -121,6 +141,7 @@ class Gpu {
   std::unordered_map<std::string, FunctionHandle> functions_;
   std::unordered_map<std::string, FunctionHandle> generated_;  // by source
   std::unordered_map<FunctionHandle, std::size_t> shared_limit_;
+  std::unordered_map<const void*, std::weak_ptr<const HostWeights>> host_weights_;  // by address of the tensor
   std::vector<ModuleHandle> modules_;
   std::unordered_map<std::string, std::shared_ptr<const void>> plans_;
   BlasHandle blas_ = nullptr;

@@ -39,7 +39,8 @@ void Program::enqueue(StreamHandle stream, Execution& execution, const RunState&
     execution.fault = faults_->take();
     gpu_->check(gpu_->driver().fill(fault, 0, sizeof(unsigned long long), stream), "clearing the fault word");
   }
-  if (gpu_->options().graphs && execution.times.empty()) {
+  // Streamed weights leave little to gain from a graph: copies take longer than launches.
+  if (gpu_->options().graphs && execution.times.empty() && !weight_stream_) {
     with_context([&] { return first_node_; },
                  [&] { replay_->run(stream, execution.addresses, [&] { enqueue_steps(stream, execution); }); });
   } else {
@@ -68,8 +69,11 @@ void Program::enqueue_steps(StreamHandle stream, Execution& execution) const {
     for (const int slot : placed.results) results.push_back(address(slot, execution));
     with_context([&] { return placed.where; },
                  [&] {
+                   const bool streams = !placed.streamed.empty();
+                   if (streams) weight_stream_->fill(placed.turn, placed.streamed, stream);
                    placed.step->enqueue(
                        {*gpu_, stream, operands, results, workspace + scratch_offset_, workspace + fault_offset_});
+                   if (streams) weight_stream_->release(placed.turn, stream);
                  });
     record(i + 1);
   }
@@ -85,6 +89,8 @@ DevicePtr Program::address(int slot, const Execution& execution) const {
       return execution.addresses[execution.inputs.size() + place.index];
     case Slot::Kind::constant:
       return address_of(constants_.data()) + place.offset;
+    case Slot::Kind::streamed:
+      return weight_stream_->buffer(static_cast<int>(place.index)) + place.offset;
     case Slot::Kind::workspace:
       return address_of(workspace_.get()) + place.offset;
   }
@@ -100,6 +106,7 @@ void Program::finish(Execution& execution, RunState& state, std::int64_t begin_n
     }
   }
   if (state.times == nullptr || execution.times.empty()) return;
+  if (gpu_->options().remark) gpu_->options().remark(gpu_->facts().name + " from " + first_node_ + " on", remarks());
   state.times->begin_ns.assign(steps_.size(), begin_ns);
   state.times->end_ns.assign(steps_.size(), begin_ns);
   for (std::size_t i = 0; i < steps_.size(); ++i) {
@@ -107,6 +114,22 @@ void Program::finish(Execution& execution, RunState& state, std::int64_t begin_n
     state.times->end_ns[i] =
         std::max(state.times->begin_ns[i], begin_ns + elapsed_ns(*gpu_, *execution.times[0], *execution.times[i + 1]));
   }
+}
+
+std::vector<std::string> Program::remarks() const {
+  std::vector<std::string> found;
+  for (const PlacedStep& placed : steps_) {
+    if (std::string text = placed.step->remark(); !text.empty()) found.push_back(placed.where + ": " + text);
+  }
+  if (streamed_bytes_ > 0) {
+    found.push_back(
+        fmt::format("{} bytes of weights are copied to {} for every execution, beyond the {} bytes it holds",
+                    streamed_bytes_, gpu_->facts().name, weight_bytes_));
+  }
+  if (const std::string reason = replay_->refusal(); !reason.empty()) {
+    found.push_back(fmt::format("not replayed as a CUDA graph: {}", reason));
+  }
+  return found;
 }
 
 std::vector<LayerReport> Program::layers() const {

@@ -11,15 +11,16 @@
 #include "gpu/cuda/queue.hpp"
 #include "gpu/cuda/replay.hpp"
 #include "gpu/cuda/steps/step.hpp"
+#include "gpu/cuda/weight_stream.hpp"
 
 namespace sparse_run::gpu::cuda {
 
 /// Where a value lies during an execution.
 struct Slot {
-  enum class Kind { input, output, constant, workspace };
+  enum class Kind { input, output, constant, streamed, workspace };
   Kind kind = Kind::workspace;
-  std::size_t index = 0;   ///< of inputs and outputs
-  std::size_t offset = 0;  ///< in constants or workspace, bytes
+  std::size_t index = 0;   ///< of inputs and outputs; the buffer of streamed constants
+  std::size_t offset = 0;  ///< in constants, buffer or workspace, bytes
 };
 
 /// A step with its operands.
@@ -29,6 +30,8 @@ struct PlacedStep {
   std::vector<int> results;
   std::string where;  ///< for errors: "node 'conv1' (Conv)"
   LayerReport report;
+  int turn = 0;                                   ///< buffer of its streamed weights
+  std::vector<WeightStream::Part> streamed = {};  ///< weights that are copied for every execution
 };
 
 /// Executions share one workspace, because they follow each other on the compute stream.
@@ -54,6 +57,7 @@ class Program final : public Executable {
   void enqueue_steps(StreamHandle stream, Execution& execution) const;
   void finish(Execution& execution, RunState& state, std::int64_t begin_ns) const;
   DevicePtr address(int slot, const Execution& execution) const;
+  std::vector<std::string> remarks() const;
 
   std::shared_ptr<Gpu> gpu_;        // shared with the device and buffers
   std::shared_ptr<Queue> compute_;  // shared with the device, which may go first
@@ -61,9 +65,11 @@ class Program final : public Executable {
   std::vector<Slot> slots_;
   std::vector<PlacedStep> steps_;
   DeviceArray constants_;
+  std::unique_ptr<WeightStream> weight_stream_;  ///< where constants are streamed; used like replay_
   std::shared_ptr<const void> workspace_;
   std::size_t workspace_bytes_ = 0;
   std::size_t weight_bytes_ = 0;
+  std::size_t streamed_bytes_ = 0;  ///< per execution
   std::size_t scratch_offset_ = 0;
   std::size_t fault_offset_ = 0;
   bool reports_faults_ = false;

@@ -1,10 +1,13 @@
 // Compiling a partition: kernels, slots, constants and the plan of the workspace.
 #include <algorithm>
 #include <map>
+#include <set>
 #include <unordered_map>
 
 #include "device/memory_plan.hpp"
 #include "gpu/cuda/program.hpp"
+#include "gpu/cuda/residency.hpp"
+#include "gpu/cuda/steps/cached_gather.hpp"
 #include "gpu/cuda/steps/chain.hpp"
 #include "gpu/cuda/steps/kernel_table.hpp"
 
@@ -52,8 +55,9 @@ class Program::Builder {
       with_context([&] { return node.describe(); }, [&] { add_node(id, node); });
     }
     copy_outputs();
+    plan_workspace();
     place_constants();
-    place_workspace();
+    program_.workspace_ = allocate_block(program_.gpu_, program_.workspace_bytes_);
   }
 
  private:
@@ -86,6 +90,9 @@ class Program::Builder {
     BuiltStep built = build_step(view, program_.gpu_, wanted != options_.kernels.end() ? wanted->second : "");
     program_.reports_faults_ |= !built.step->fault_text(kProbeFault).empty();
     place(std::move(built.step), node.inputs, node.outputs, node, node.op, std::move(built.refusals));
+    if (!gathers_rows(view) || wanted != options_.kernels.end()) return;
+    gathers_[program_.steps_.size() - 1] = id;
+    scratch_bytes_ = std::max(scratch_bytes_, cached_gather_scratch(view));
   }
 
   void add_chain(const Chain& chain, const NodeView& last) {
@@ -127,6 +134,9 @@ class Program::Builder {
       report.bytes += bytes;
       if (graph_.value(operands[i]).constant) report.weight_bytes += bytes;
       touch(placed.operands.back(), position);
+      if (program_.slots_[static_cast<std::size_t>(placed.operands.back())].kind == Slot::Kind::constant) {
+        note_reader(constant_of(placed.operands.back()), position, i);
+      }
     }
     for (const ValueId id : results) {
       placed.results.push_back(id == kNoValue ? -1 : result_slot(id, position));
@@ -146,8 +156,29 @@ class Program::Builder {
     if (const auto known = slot_of_.find(id); known != slot_of_.end()) return known->second;
     const ValueDef& value = graph_.value(id);
     require(value.constant.has_value(), "a partition reads a value that nobody gives it");
-    constants_.push_back(id);
-    return slot_of_[id] = add({Slot::Kind::constant, 0, 0});
+    const int slot = slot_of_[id] = add({Slot::Kind::constant, 0, 0});
+    constants_.push_back({id, slot, {Pool::rounded(bytes_of(value)), kNobody, false}});
+    return slot;
+  }
+
+  /// A constant that steps read through a slot: reshaped ones share it.
+  struct PlacedConstant {
+    ValueId id;
+    int slot;
+    ConstantUse use;
+  };
+  static constexpr int kNobody = -2;
+
+  PlacedConstant& constant_of(int slot) {
+    return *std::find_if(constants_.begin(), constants_.end(),
+                         [&](const PlacedConstant& one) { return one.slot == slot; });
+  }
+
+  void note_reader(PlacedConstant& constant, int position, std::size_t operand) {
+    ConstantUse& use = constant.use;
+    if (use.reader == kNobody) use.reader = position;
+    if (use.reader != position || operand != 0) several_.insert(constant.slot);
+    if (use.reader != position) use.reader = -1;
   }
 
   int result_slot(ValueId id, int position) {
@@ -180,33 +211,117 @@ class Program::Builder {
       placed.report.kernel = "gpu.copy";
       placed.report.shape = to_string(*graph_.value(id).type.shape);
       placed.operands = {from};
+      if (slot.kind == Slot::Kind::constant) constant_of(from).use.reader = -1;
       placed.results = {add({Slot::Kind::output, i, 0})};
       placed.step = std::make_unique<CopyStep>(bytes_of(graph_.value(id)));
       program_.steps_.push_back(std::move(placed));
     }
   }
 
-  /// All in one block.
+  /// What is resident lies in one block.
   void place_constants() {
-    std::size_t bytes = 0;
-    for (const ValueId id : constants_) {
-      program_.slots_[static_cast<std::size_t>(slot_of_[id])].offset = bytes;
-      bytes += Pool::rounded(bytes_of(graph_.value(id)));
+    std::vector<ConstantUse> uses;
+    for (PlacedConstant& one : constants_) {
+      if (one.use.reader < 0) one.use.reader = -1;
+      const bool by_rows = one.use.reader >= 0 && !several_.contains(one.slot);
+      one.use.table = by_rows && gathers_.contains(static_cast<std::size_t>(one.use.reader));
+      uses.push_back(one.use);
     }
-    if (bytes == 0) return;
-    program_.constants_ = DeviceArray(program_.gpu_, bytes);
-    for (const ValueId id : constants_) {
-      const ValueDef& value = graph_.value(id);
-      const Tensor dense = value.tensor() != nullptr ? *value.tensor() : value.sparse()->to_dense();
-      const std::size_t offset = program_.slots_[static_cast<std::size_t>(slot_of_[id])].offset;
-      if (dense.bytes() > 0) {
-        program_.gpu_->upload(address_of(program_.constants_.data()) + offset, dense.raw(), dense.bytes());
-      }
+    const std::size_t room = room_for_constants();
+    const Residency residency = plan_residency(uses, room, room / 4 * 3);
+    if (!residency.fits) {
+      throw_error(ErrorKind::device,
+                  "{}: out of memory: constants of {} bytes, of which {} could stay in CPU memory, do not fit into the "
+                  "{} bytes that are left; place less there or raise --memory-limit",
+                  program_.gpu_->facts().name, residency.resident_bytes + residency.streamed_bytes,
+                  residency.streamed_bytes, room);
+    }
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < constants_.size(); ++i) {
+      if (residency.places[i] != Place::resident) continue;
+      place_of(constants_[i]).offset = bytes;
+      bytes += uses[i].bytes;
+    }
+    if (bytes > 0) program_.constants_ = DeviceArray(program_.gpu_, bytes);
+    cache_tables(residency, uses);
+    stream_constants(residency);
+    for (std::size_t i = 0; i < constants_.size(); ++i) {
+      if (residency.places[i] != Place::resident) continue;
+      const Tensor dense = dense_of(constants_[i].id);
+      if (dense.bytes() == 0) continue;
+      program_.gpu_->upload(address_of(program_.constants_.data()) + place_of(constants_[i]).offset, dense.raw(),
+                            dense.bytes());
     }
     program_.weight_bytes_ += program_.constants_.bytes();
   }
 
-  void place_workspace() {
+  /// Bytes for constants beside the workspace, values of two requests, and what others hold already.
+  std::size_t room_for_constants() const {
+    std::size_t taken = program_.gpu_->pool().used() + program_.workspace_bytes_;
+    for (const auto* ids : {&partition_.inputs, &partition_.outputs}) {
+      for (const ValueId id : *ids) taken += 2 * Pool::rounded(bytes_of(graph_.value(id)));
+    }
+    const std::size_t allowed = program_.gpu_->allowance();
+    return allowed > taken ? allowed - taken : 0;
+  }
+
+  Slot& place_of(const PlacedConstant& constant) { return program_.slots_[static_cast<std::size_t>(constant.slot)]; }
+
+  Tensor dense_of(ValueId id) const {
+    const ValueDef& value = graph_.value(id);
+    return value.tensor() != nullptr ? *value.tensor() : value.sparse()->to_dense();
+  }
+
+  /// Steps that gather from tables in CPU memory take the place of the others.
+  void cache_tables(const Residency& residency, const std::vector<ConstantUse>& uses) {
+    double table_bytes = 0;
+    for (std::size_t i = 0; i < uses.size(); ++i) {
+      if (residency.places[i] == Place::cached) table_bytes += static_cast<double>(uses[i].bytes);
+    }
+    for (std::size_t i = 0; i < uses.size(); ++i) {
+      if (residency.places[i] != Place::cached) continue;
+      const auto position = static_cast<std::size_t>(uses[i].reader);
+      PlacedStep& placed = program_.steps_[position];
+      const NodeView view(graph_, graph_.node(gathers_.at(position)));
+      const auto share = static_cast<std::size_t>(static_cast<double>(residency.cache_bytes) *
+                                                  (static_cast<double>(uses[i].bytes) / table_bytes));
+      auto table = program_.gpu_->host_weights(program_.gpu_, dense_of(constants_[i].id));
+      placed.step = build_cached_gather(view, program_.gpu_, std::move(table), share);
+      placed.operands[0] = -1;
+      placed.report.kernel = placed.step->kernel();
+      placed.report.choice = "its table stays in CPU memory, rows used lately are kept on the GPU";
+      placed.report.weight_bytes = static_cast<double>(placed.step->weight_bytes());
+      program_.weight_bytes_ += placed.step->weight_bytes();
+    }
+  }
+
+  /// Steps with streamed constants take turns in two buffers.
+  void stream_constants(const Residency& residency) {
+    if (residency.streamed_bytes == 0) return;
+    std::map<int, std::vector<PlacedConstant*>> by_step;
+    for (std::size_t i = 0; i < constants_.size(); ++i) {
+      if (residency.places[i] == Place::streamed) by_step[constants_[i].use.reader].push_back(&constants_[i]);
+    }
+    int turn = 0;
+    for (const auto& [position, parts] : by_step) {
+      PlacedStep& placed = program_.steps_[static_cast<std::size_t>(position)];
+      placed.turn = turn;
+      std::size_t offset = 0;
+      for (const PlacedConstant* part : parts) {
+        placed.streamed.push_back({program_.gpu_->host_weights(program_.gpu_, dense_of(part->id)), offset});
+        place_of(*part) = {Slot::Kind::streamed, static_cast<std::size_t>(turn), offset};
+        offset += part->use.bytes;
+      }
+      placed.report.choice =
+          fmt::format("{} bytes of its weights stay in CPU memory and come for every request", offset);
+      turn = 1 - turn;
+    }
+    program_.weight_stream_ = std::make_unique<WeightStream>(program_.gpu_, residency.buffer_bytes);
+    program_.weight_bytes_ += program_.weight_stream_->bytes();
+    program_.streamed_bytes_ = residency.streamed_bytes;
+  }
+
+  void plan_workspace() {
     std::vector<BufferRequest> requests;
     std::vector<int> slots;
     for (const auto& [slot, request] : life_) {
@@ -220,7 +335,6 @@ class Program::Builder {
     program_.scratch_offset_ = Pool::rounded(plan.arena_bytes);
     program_.fault_offset_ = program_.scratch_offset_ + Pool::rounded(scratch_bytes_);
     program_.workspace_bytes_ = program_.fault_offset_ + Pool::kAlignment;
-    program_.workspace_ = allocate_block(program_.gpu_, program_.workspace_bytes_);
   }
 
   Program& program_;
@@ -230,7 +344,9 @@ class Program::Builder {
   std::unordered_map<ValueId, std::size_t> outputs_;
   std::unordered_map<ValueId, int> slot_of_;
   std::map<int, BufferRequest> life_;  ///< of workspace slots, in order
-  std::vector<ValueId> constants_;
+  std::vector<PlacedConstant> constants_;
+  std::set<int> several_;                  ///< slots of constants that are read otherwise than as one table
+  std::map<std::size_t, NodeId> gathers_;  ///< by step: those that gather rows of a constant
   std::vector<Chain> chains_;
   std::unordered_map<NodeId, const Chain*> in_chain_;
   std::size_t scratch_bytes_ = 0;
@@ -244,9 +360,9 @@ std::unique_ptr<Program> Program::compile(std::shared_ptr<Gpu> gpu, std::shared_
   program->gpu_ = std::move(gpu);
   program->compute_ = std::move(compute);
   program->faults_ = std::move(faults);
-  program->replay_ = std::make_unique<Replay>(program->gpu_);
   program->first_node_ =
       partition.nodes.empty() ? "an empty partition" : partition.graph->node(partition.nodes.front()).describe();
+  program->replay_ = std::make_unique<Replay>(program->gpu_, "the partition from " + program->first_node_ + " on");
   Builder(*program, partition, options).build();
   return program;
 }

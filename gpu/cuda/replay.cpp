@@ -24,10 +24,11 @@ void Replay::run(StreamHandle stream, const std::vector<DevicePtr>& addresses, c
   auto known =
       std::find_if(graphs_.begin(), graphs_.end(), [&](const Captured& one) { return one.addresses == addresses; });
   if (known == graphs_.end()) {
-    GraphExecHandle graph = capture(stream, enqueue);
+    std::string reason;
+    GraphExecHandle graph = capture(stream, enqueue, reason);
     if (graph == nullptr) {
-      refused_ = true;
-      enqueue();
+      enqueue();  // what is wrong with the work itself is thrown here, and is no matter of capturing
+      refuse(std::move(reason));
       return;
     }
     if (graphs_.size() == kMostGraphs) {  // the driver keeps one that is running until it has ended
@@ -42,19 +43,41 @@ void Replay::run(StreamHandle stream, const std::vector<DevicePtr>& addresses, c
   ++replays_;
 }
 
-GraphExecHandle Replay::capture(StreamHandle stream, const std::function<void()>& enqueue) {
+std::string Replay::refusal() const {
+  const std::lock_guard lock(mutex_);
+  return reason_;
+}
+
+void Replay::refuse(std::string reason) {
+  refused_ = true;
+  if (gpu_->options().notice) {
+    gpu_->options().notice(fmt::format("{}: {} is not replayed as a CUDA graph but launched step by step: {}",
+                                       gpu_->facts().name, what_, reason));
+  }
+  const std::lock_guard lock(mutex_);
+  reason_ = std::move(reason);
+}
+
+GraphExecHandle Replay::capture(StreamHandle stream, const std::function<void()>& enqueue, std::string& reason) {
   const Driver& driver = gpu_->driver();
   gpu_->check(driver.capture_begin(stream, kCaptureThreadLocal), "beginning to capture a partition");
-  bool complete = true;
   try {
     enqueue();
-  } catch (const Error&) {
-    complete = false;  // what cannot be captured is enqueued again without: a real failure shows there
+  } catch (const Error& error) {
+    reason = error.what();  // enqueued again without capturing: a real failure shows there
   }
   GraphHandle graph = nullptr;
-  if (driver.capture_end(stream, &graph) != status::kSuccess) return nullptr;
+  if (const int code = driver.capture_end(stream, &graph); code != status::kSuccess) {
+    if (reason.empty()) reason = fmt::format("capturing it failed: {}", gpu_->text(code));
+    return nullptr;
+  }
   GraphExecHandle executable = nullptr;
-  if (complete && driver.graph_instantiate(&executable, graph, 0) != status::kSuccess) executable = nullptr;
+  if (reason.empty()) {
+    if (const int code = driver.graph_instantiate(&executable, graph, 0); code != status::kSuccess) {
+      reason = fmt::format("its graph cannot be made executable: {}", gpu_->text(code));
+      executable = nullptr;
+    }
+  }
   driver.graph_destroy(graph);
   return executable;
 }

@@ -5,6 +5,8 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <mutex>
+#include <string>
 #include <vector>
 
 #include "gpu/cuda/gpu.hpp"
@@ -12,11 +14,12 @@
 namespace sparse_run::gpu::cuda {
 
 /// Keeps the graphs of the last few sets of addresses. The first execution of all is enqueued as it is, because
-/// libraries may then still load kernels; work that cannot be captured is always enqueued so. Used by one thread at a
-/// time.
+/// libraries may then still load kernels; work that cannot be captured is always enqueued so, after the reason was told
+/// to the options' notice. Used by one thread at a time, but for refusal().
 class Replay {
  public:
-  explicit Replay(std::shared_ptr<Gpu> gpu) : gpu_(std::move(gpu)) {}
+  /// `what` is captured, for notices: "the partition of 12 steps from node 'a' on".
+  Replay(std::shared_ptr<Gpu> gpu, std::string what) : gpu_(std::move(gpu)), what_(std::move(what)) {}
   ~Replay();
   Replay(const Replay&) = delete;
   Replay& operator=(const Replay&) = delete;
@@ -26,6 +29,8 @@ class Replay {
 
   std::size_t captured() const noexcept { return graphs_.size(); }
   std::uint64_t replays() const noexcept { return replays_; }
+  /// Why the work is no longer captured; empty while it is. Thread-safe.
+  std::string refusal() const;
 
  private:
   struct Captured {
@@ -33,12 +38,17 @@ class Replay {
     GraphExecHandle graph;
   };
 
-  GraphExecHandle capture(StreamHandle stream, const std::function<void()>& enqueue);
+  /// nullptr with the reason when the work cannot be captured.
+  GraphExecHandle capture(StreamHandle stream, const std::function<void()>& enqueue, std::string& reason);
+  void refuse(std::string reason);
 
   std::shared_ptr<Gpu> gpu_;
+  std::string what_;
   std::list<Captured> graphs_;  ///< the one used last in front
   bool warm_ = false;
   bool refused_ = false;
+  mutable std::mutex mutex_;  // over the reason alone
+  std::string reason_;
   std::uint64_t replays_ = 0;
 };
 

@@ -19,6 +19,14 @@ class NodeTrial {
  public:
   explicit NodeTrial(std::string op, int opset = 21, std::string_view domain = "");
   NodeTrial& with(std::string attribute, Attribute value);
+  /// All attributes that `store(node)` sets.
+  template <class Store>
+  NodeTrial& with_all(Store&& store) {
+    Node node = node_;
+    store(node);
+    node_.attributes = node.attributes;
+    return *this;
+  }
   NodeTrial& operand(Tensor tensor);
   NodeTrial& constant(Tensor tensor);
   NodeTrial& omitted();

@@ -4,6 +4,7 @@
 
 #include "gpu/cuda/device.hpp"
 #include "tests/cuda/host/host_cuda.hpp"
+#include "tests/cuda/node_trial.hpp"
 
 namespace sparse_run::gpu::cuda {
 namespace {
@@ -115,6 +116,24 @@ TEST_F(Opening, memory_taken_by_other_programs_is_told_apart_from_our_limit) {
                 AllOf(HasSubstr("out of memory"), HasSubstr("other programs"), HasSubstr("--memory-limit")));
   }
   EXPECT_NO_THROW(device->memory()->allocate(DType::u8, {1000}));
+}
+
+TEST(PlanOfAnotherGpu, names_the_kernel_and_the_library_that_are_not_here) {
+  const auto bare = host_device({.generated = false}, true);
+  std::mt19937_64 random(5);
+  const NodeTrial trial =
+      NodeTrial("MatMul").operand(random_tensor(random, {2, 3})).constant(random_tensor(random, {3, 4}));
+  const std::string library = tested_gpu() ? "gpu.matmul.cublaslt.f32" : "cuBLASLt is not there";
+  for (const auto& [kernel, words] : {std::pair<std::string, std::string>{"gpu.matmul.cublaslt.f32", library},
+                                      {"gpu.matmul.of_the_future.f32", "is none of " + bare->name() + "'s"}}) {
+    try {
+      trial.run(*bare, kernel);
+      FAIL() << kernel << " was run";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+      EXPECT_THAT(error.what(), AllOf(HasSubstr(kernel), HasSubstr(words)));
+    }
+  }
 }
 
 TEST(GpuName, is_a_number_after_a_colon) {

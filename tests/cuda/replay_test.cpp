@@ -1,4 +1,5 @@
 // Partitions are captured after their first execution, and replayed for addresses that were seen before.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "graph/passes/sketch.hpp"
@@ -6,6 +7,10 @@
 
 namespace sparse_run::gpu::cuda {
 namespace {
+
+using testing::AllOf;
+using testing::Contains;
+using testing::HasSubstr;
 
 constexpr std::int64_t kLength = 100;
 
@@ -75,6 +80,57 @@ TEST_F(Replays, times_of_layers_are_taken_without_capturing) {
   executable_->submit({in_}, {out_}, state, {})->wait();
   EXPECT_EQ(times.begin_ns.size(), 2u);
   EXPECT_EQ(host_cuda::launched_graphs(index_), 0u);
+}
+
+/// Devices whose driver cannot make graphs, and what they have told of it.
+class Uncapturable : public Replays {
+ protected:
+  void open(const Libraries& libraries) {
+    GpuOptions options{.generated = false};
+    options.notice = [this](const std::string& text) { told_.push_back(text); };
+    options.remark = [this](const std::string&, const std::vector<std::string>& texts) { remarks_ = texts; };
+    device_ = open_cuda_device(libraries, index_, options);
+    executable_ = device_->compile({graph_, {0, 1}, {graph_->inputs()[0]}, {graph_->outputs()[0]}}, {});
+    in_ = device_->memory()->allocate(DType::f32, {kLength});
+    out_ = device_->memory()->allocate(DType::f32, {kLength});
+  }
+  std::vector<std::string> remarks() {
+    RunState state;
+    LayerTimes times;
+    state.times = &times;
+    executable_->submit({in_}, {out_}, state, {})->wait();
+    return remarks_;
+  }
+  std::vector<std::string> told_;
+  std::vector<std::string> remarks_;
+};
+
+TEST_F(Uncapturable, partitions_are_computed_and_the_reason_is_told_once) {
+  Libraries libraries = host_cuda::host_libraries();
+  libraries.driver.graph_instantiate = [](GraphExecHandle*, GraphHandle, unsigned long long) {
+    return status::kOutOfMemory;
+  };
+  open(libraries);
+  for (int i = 0; i < 4; ++i) run(static_cast<float>(i));
+  EXPECT_EQ(host_cuda::launched_graphs(index_), 0u);
+  ASSERT_EQ(told_.size(), 1u);
+  EXPECT_THAT(told_[0], AllOf(HasSubstr("not replayed as a CUDA graph"), HasSubstr("Relu"),
+                              HasSubstr("CUDA_ERROR_OUT_OF_MEMORY")));
+  EXPECT_THAT(remarks(), Contains(HasSubstr("its graph cannot be made executable")));
+}
+
+TEST_F(Uncapturable, a_step_that_refuses_to_be_captured_is_named) {
+  Libraries libraries = host_cuda::host_libraries();
+  libraries.driver.capture_end = [](StreamHandle stream, GraphHandle* graph) {
+    const int code = host_cuda::host_libraries().driver.capture_end(stream, graph);
+    if (code == status::kSuccess) host_cuda::host_libraries().driver.graph_destroy(*graph);
+    return status::kUnknown;
+  };
+  open(libraries);
+  EXPECT_TRUE(remarks().empty());
+  for (int i = 0; i < 3; ++i) run(static_cast<float>(i));
+  ASSERT_EQ(told_.size(), 1u);
+  EXPECT_THAT(told_[0], HasSubstr("capturing it failed: CUDA_ERROR_UNKNOWN"));
 }
 
 }  // namespace

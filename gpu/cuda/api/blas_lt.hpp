@@ -15,6 +15,8 @@ using BlasPreference = void*;  ///< limits of the search for an algorithm
 
 /// Element types, as all CUDA libraries number them.
 inline constexpr int kTypeF32 = 0;
+inline constexpr int kTypeF16 = 2;
+inline constexpr int kTypeBf16 = 14;
 
 namespace blas {
 inline constexpr int kComputeF32 = 68;

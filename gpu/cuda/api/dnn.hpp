@@ -80,6 +80,8 @@ inline constexpr int kPackWorkspace = 1003;
 inline constexpr int kEngineNumericalNote = 1303;
 // Values.
 inline constexpr int kDataF32 = 0;
+inline constexpr int kDataF16 = 2;
+inline constexpr int kDataBf16 = 9;
 inline constexpr int kCrossCorrelation = 1;
 inline constexpr int kModeA = 3;
 inline constexpr int kModeFallback = 2;

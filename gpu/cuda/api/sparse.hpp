@@ -41,6 +41,13 @@ struct Sparse {
   int (*multiply)(SparseHandle handle, int op_a, int op_b, const void* alpha, SparseMatrix a, SparseDense b,
                   const void* beta, SparseDense c, int compute, int algorithm, void* workspace) = nullptr;
 
+  int (*csr_pointers)(SparseMatrix matrix, void* row_begins, void* columns_of, void* values) = nullptr;
+  int (*sort_bytes)(SparseHandle handle, int rows, int columns, int non_zeros, const int* rows_of,
+                    const int* columns_of, std::size_t* bytes) = nullptr;
+  int (*sort_by_row)(SparseHandle handle, int rows, int columns, int non_zeros, int* rows_of, int* columns_of,
+                     int* permutation, void* workspace) = nullptr;
+  int (*row_begins)(SparseHandle handle, const int* rows_of, int non_zeros, int rows, int* begins, int base) = nullptr;
+
   /// Calls visit(symbol, pointer) for every function.
   template <class Visit>
   void each(Visit&& visit) {
@@ -55,6 +62,10 @@ struct Sparse {
     visit("cusparseDnMatSetValues", dense_values);
     visit("cusparseSpMM_bufferSize", multiply_bytes);
     visit("cusparseSpMM", multiply);
+    visit("cusparseCsrSetPointers", csr_pointers);
+    visit("cusparseXcoosort_bufferSizeExt", sort_bytes);
+    visit("cusparseXcoosortByRow", sort_by_row);
+    visit("cusparseXcoo2csr", row_begins);
   }
 };
 

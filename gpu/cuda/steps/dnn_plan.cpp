@@ -29,9 +29,9 @@ class GraphBuilderOfDnn {
  public:
   GraphBuilderOfDnn(const Gpu& gpu, std::vector<DnnNode>& nodes) : gpu_(gpu), nodes_(nodes) {}
 
-  std::size_t tensor(std::int64_t id, const std::vector<std::int64_t>& shape, bool is_virtual) {
+  std::size_t tensor(std::int64_t id, const std::vector<std::int64_t>& shape, bool is_virtual,
+                     int type = dnn::kDataF32) {
     DnnNode node(gpu_, dnn::kTensor);
-    const int type = dnn::kDataF32;
     const std::int64_t alignment = kAlignment;
     node.set(dnn::kTensorType, dnn::kTypeDataType, &type);
     node.set_numbers(dnn::kTensorDimensions, shape);
@@ -127,6 +127,10 @@ int mode_of(Unary function) {
   }
 }
 
+int type_of(Precision precision) {
+  return precision == Precision::f16 ? dnn::kDataF16 : precision == Precision::bf16 ? dnn::kDataBf16 : dnn::kDataF32;
+}
+
 /// Whether the engine of a configuration keeps to f32.
 bool keeps_precision(const Gpu& gpu, const DnnNode& configuration) {
   const Dnn& table = *gpu.libraries().dnn.table;
@@ -147,7 +151,7 @@ bool keeps_precision(const Gpu& gpu, const DnnNode& configuration) {
 }
 
 /// The first configuration of a heuristic that becomes a plan; nullptr when none does.
-std::unique_ptr<DnnNode> plan_of(Gpu& gpu, const DnnNode& graph, int mode) {
+std::unique_ptr<DnnNode> plan_of(Gpu& gpu, const DnnNode& graph, int mode, Precision precision) {
   const Dnn& table = *gpu.libraries().dnn.table;
   DnnNode heuristic(gpu, dnn::kEngineHeuristic);
   heuristic.set_descriptor(dnn::kHeuristicGraph, graph);
@@ -167,7 +171,7 @@ std::unique_ptr<DnnNode> plan_of(Gpu& gpu, const DnnNode& graph, int mode) {
   DnnHandle handle = gpu.dnn();
   for (std::int64_t i = 0; i < std::min(count, kMostConfigurations); ++i) {
     const DnnNode& configuration = configurations[static_cast<std::size_t>(i)];
-    if (gpu.options().precision == Precision::f32 && !keeps_precision(gpu, configuration)) continue;
+    if (precision == Precision::f32 && !keeps_precision(gpu, configuration)) continue;
     auto plan = std::make_unique<DnnNode>(gpu, dnn::kExecutionPlan);
     plan->set(dnn::kPlanHandle, dnn::kTypeHandle, &handle);
     plan->set_descriptor(dnn::kPlanConfig, configuration);
@@ -219,20 +223,21 @@ bool dnn_has(const UnaryCall& activation) {
   }
 }
 
-std::shared_ptr<const DnnPlan> DnnPlan::find(Gpu& gpu, const ConvolutionProblem& problem, DnnFusion fusion) {
+std::shared_ptr<const DnnPlan> DnnPlan::find(Gpu& gpu, const ConvolutionProblem& problem, DnnFusion fusion,
+                                             Precision precision) {
   std::shared_ptr<DnnPlan> found(new DnnPlan);
   GraphBuilderOfDnn builder(gpu, found->nodes_);
   const bool fused = fusion == DnnFusion::everything;
   const auto output = problem.output_shape();
   std::int64_t next_virtual = kFirstVirtual;
-  const auto in_memory = [&](std::size_t position, const std::vector<std::int64_t>& shape) {
+  const auto in_memory = [&](std::size_t position, const std::vector<std::int64_t>& shape, int type = dnn::kDataF32) {
     const std::int64_t id = kInput + static_cast<std::int64_t>(position);
     found->ids_.push_back(id);
     found->positions_.push_back(position);
-    return builder.tensor(id, shape, false);
+    return builder.tensor(id, shape, false, type);
   };
-  const std::size_t x = in_memory(0, problem.input_shape());
-  const std::size_t w = in_memory(1, problem.weight_shape());
+  const std::size_t x = in_memory(0, problem.input_shape(), type_of(precision));
+  const std::size_t w = in_memory(1, problem.weight_shape(), type_of(precision));
   const std::size_t y = in_memory(4, output);
   int after = 0;  // operations behind the convolution
   if (fused) after = problem.has_bias + problem.has_residual + (problem.activation.function != Unary::identity);
@@ -260,7 +265,7 @@ std::shared_ptr<const DnnPlan> DnnPlan::find(Gpu& gpu, const ConvolutionProblem&
             static_cast<std::int64_t>(builder.operations().size()));
   if (graph.finalize() != 0) return nullptr;
   for (const int mode : {dnn::kModeA, dnn::kModeFallback}) {
-    found->plan_ = plan_of(gpu, graph, mode);
+    found->plan_ = plan_of(gpu, graph, mode, precision);
     if (found->plan_) break;
   }
   if (!found->plan_) return nullptr;

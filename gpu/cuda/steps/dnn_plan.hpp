@@ -43,7 +43,10 @@ enum class DnnFusion {
 class DnnPlan {
  public:
   /// Asks cuDNN's heuristics for engines and takes the first that works and is precise enough; nullptr when none is.
-  static std::shared_ptr<const DnnPlan> find(Gpu& gpu, const ConvolutionProblem& problem, DnnFusion fusion);
+  /// Below f32, operand and weights are of `precision` (tf32: of f32, but engines may round them); sums, bias,
+  /// residual and result are of f32.
+  static std::shared_ptr<const DnnPlan> find(Gpu& gpu, const ConvolutionProblem& problem, DnnFusion fusion,
+                                             Precision precision);
 
   std::size_t workspace_bytes() const noexcept { return workspace_bytes_; }
   /// Addresses of x, w, bias, residual and y; those that the problem does not have are ignored.

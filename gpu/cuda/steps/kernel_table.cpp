@@ -1,6 +1,9 @@
 // Looking up kernels, and choosing the first that accepts.
 #include "gpu/cuda/steps/kernel_table.hpp"
 
+#include <algorithm>
+#include <array>
+
 namespace sparse_run::gpu::cuda {
 
 namespace {
@@ -10,6 +13,13 @@ std::string key_of(std::string_view domain, std::string_view op) { return fmt::f
 void append(std::string& list, std::string_view name, std::string_view reason) {
   if (!list.empty()) list += "; ";
   list += fmt::format("{}: {}", name, reason);
+}
+
+/// Operators whose operands may be rounded when a lower precision is allowed.
+bool multiplies(const Node& node) {
+  constexpr std::array kOperators = {"Conv",        "FusedConv",          "MatMul",          "Gemm",
+                                     "FusedMatMul", "MultiHeadAttention", "ChannelAttention"};
+  return std::find(kOperators.begin(), kOperators.end(), node.op) != kOperators.end();
 }
 
 }  // namespace
@@ -26,6 +36,7 @@ const KernelTable& KernelTable::standard() {
     register_plain_convolution(built);
     register_products(built);
     register_attention(built);
+    register_aggregate(built);
     return built;
   }();
   return table;
@@ -46,6 +57,7 @@ std::string refusal_of(const NodeView& view, const Gpu& gpu) {
   if (entries.empty()) return fmt::format("the GPU has no kernel for {}", view.node().op);
   std::string refusals;
   for (const KernelEntry& entry : entries) {
+    if (!allows(gpu.options().precision, entry.precision)) continue;
     const std::string reason = entry.refusal(view, gpu);
     if (reason.empty()) return {};
     append(refusals, entry.name, reason);
@@ -59,10 +71,23 @@ BuiltStep build_step(const NodeView& view, const std::shared_ptr<Gpu>& gpu, std:
   for (const KernelEntry& entry : KernelTable::standard().find(view.node())) {
     if (!wanted.empty() && entry.name != wanted) continue;
     known = true;
+    const Precision lowest = gpu->options().precision;
+    if (!allows(lowest, entry.precision)) {
+      if (!wanted.empty()) {
+        append(built.refusals, entry.name, fmt::format("it needs --precision {}", to_string(entry.precision)));
+      }
+      continue;
+    }
     std::string reason = entry.refusal(view, *gpu);
     if (reason.empty()) {
       built.step = entry.build(view, gpu);
-      if (built.step) return built;
+      if (built.step) {
+        if (lowest != Precision::f32 && entry.precision != lowest && multiplies(view.node())) {
+          append(built.refusals, entry.name,
+                 fmt::format("it multiplies in {}, not in {}", to_string(entry.precision), to_string(lowest)));
+        }
+        return built;
+      }
       reason = "the library has no engine for it";
     }
     append(built.refusals, entry.name, reason);

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "device/precision.hpp"
 #include "gpu/cuda/steps/step.hpp"
 
 namespace sparse_run::gpu::cuda {
@@ -18,7 +19,15 @@ struct KernelEntry {
   std::string (*refusal)(const NodeView&, const Gpu&) = nullptr;
   /// nullptr when only trying shows that it cannot (an engine that no library has): the next entry is used.
   std::unique_ptr<Step> (*build)(const NodeView&, const std::shared_ptr<Gpu>&) = nullptr;
+  /// What it multiplies in. Below f32 it is passed over, unless the options of the GPU allow it.
+  Precision precision = Precision::f32;
 };
+
+/// Whether products may be computed in `precision` when `lowest` was allowed: that itself, and what is more precise.
+constexpr bool allows(Precision lowest, Precision precision) {
+  return precision == Precision::f32 || precision == lowest ||
+         (precision == Precision::tf32 && lowest != Precision::f32);
+}
 
 /// Immutable once built.
 class KernelTable {
@@ -58,6 +67,7 @@ void register_dnn_convolution(KernelTable& table);
 void register_plain_convolution(KernelTable& table);
 void register_products(KernelTable& table);
 void register_attention(KernelTable& table);
+void register_aggregate(KernelTable& table);
 
 /// "it computes in f32, 'x' is f64" for the first operand or result of another type; empty when all are f32.
 std::string unless_f32(const NodeView& view, std::size_t operands);

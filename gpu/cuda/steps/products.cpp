@@ -61,10 +61,10 @@ std::unique_ptr<Step> build_plain(const NodeView& view, const std::shared_ptr<Gp
 }  // namespace
 
 void register_products(KernelTable& table) {
-  const KernelEntry entries[] = {{kBitmapProduct, refuse_bitmap_product, build_bitmap_product},
-                                 {kCsrProduct, refuse_csr_product, build_csr_product},
-                                 {kBlasProduct, refuse_blas_product, build_blas_product},
-                                 {kPlainProduct, refuse_plain, build_plain}};
+  std::vector<KernelEntry> entries = {{kBitmapProduct, refuse_bitmap_product, build_bitmap_product},
+                                      {kCsrProduct, refuse_csr_product, build_csr_product}};
+  entries.insert(entries.end(), blas_products().begin(), blas_products().end());
+  entries.push_back({kPlainProduct, refuse_plain, build_plain});
   for (const KernelEntry& entry : entries) {
     table.add("MatMul", entry);
     table.add("Gemm", entry);

@@ -14,8 +14,10 @@ namespace {
 constexpr Index kFewRows = 64;
 constexpr unsigned kThreads = 128;
 
-std::string refuse_rows(const NodeView& view, std::optional<ProductProblem>& problem) {
-  std::string reason = refuse_sparse_weights(view);
+std::string refuse_rows(const NodeView& view, const Gpu& gpu, std::optional<ProductProblem>& problem) {
+  const GpuOptions& options = gpu.options();
+  const double threshold = options.sparse_from < 0 ? sparse_from(options.precision) : options.sparse_from;
+  std::string reason = refuse_sparse_weights(view, threshold);
   if (!reason.empty()) return reason;
   problem = product_problem(view, reason);
   if (!problem) return reason;
@@ -150,14 +152,14 @@ template <class Built>
 std::unique_ptr<Step> build(const NodeView& view, const std::shared_ptr<Gpu>& gpu) {
   std::string reason;
   const ProductProblem problem = *product_problem(view, reason);
-  return std::make_unique<Built>(problem, *csr_weights(view, problem.transposed_b, reason), gpu);
+  return std::make_unique<Built>(problem, *csr_weights(view, problem.transposed_b, 0, reason), gpu);
 }
 
 }  // namespace
 
-std::string refuse_bitmap_product(const NodeView& view, const Gpu&) {
+std::string refuse_bitmap_product(const NodeView& view, const Gpu& gpu) {
   std::optional<ProductProblem> problem;
-  if (std::string reason = refuse_rows(view, problem); !reason.empty()) return reason;
+  if (std::string reason = refuse_rows(view, gpu, problem); !reason.empty()) return reason;
   if (problem->m > kFewRows) return fmt::format("it multiplies {} rows, more than {}", problem->m, kFewRows);
   return {};
 }
@@ -169,7 +171,7 @@ std::unique_ptr<Step> build_bitmap_product(const NodeView& view, const std::shar
 std::string refuse_csr_product(const NodeView& view, const Gpu& gpu) {
   if (!gpu.libraries().sparse.table) return gpu.libraries().sparse.absence;
   std::optional<ProductProblem> problem;
-  return refuse_rows(view, problem);
+  return refuse_rows(view, gpu, problem);
 }
 
 std::unique_ptr<Step> build_csr_product(const NodeView& view, const std::shared_ptr<Gpu>& gpu) {

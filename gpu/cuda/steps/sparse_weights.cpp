@@ -14,22 +14,22 @@ double CsrWeights::zeros() const {
   return places == 0 ? 0 : 1 - static_cast<double>(values.size()) / places;
 }
 
-std::string refuse_sparse_weights(const NodeView& view) {
+std::string refuse_sparse_weights(const NodeView& view, double from) {
   if (!view.has(1) || !view.in(1).constant) return "its weights are not constant";
   const ValueDef& value = view.in(1);
   if (value.type.dtype != DType::f32 || view.in_shape(1).size() != 2) return "its weights are no matrix of f32";
   if (element_count(view.in_shape(1)) == 0) return "its weights are empty";
   const Sparsity sparsity = value.tensor() != nullptr ? sparsity_of(*value.tensor()) : sparsity_of(*value.sparse());
-  if (sparsity.share() < kSparseFrom) {
+  if (sparsity.share() < from) {
     return fmt::format("only {:.0f}% of its weights are zeros, sparse kernels are used from {:.0f}%",
-                       100 * sparsity.share(), 100 * kSparseFrom);
+                       100 * sparsity.share(), 100 * from);
   }
   if (sparsity.elements - sparsity.zeros > std::numeric_limits<std::int32_t>::max()) return "it has too many non-zeros";
   return {};
 }
 
-std::optional<CsrWeights> csr_weights(const NodeView& view, bool transposed, std::string& reason) {
-  reason = refuse_sparse_weights(view);
+std::optional<CsrWeights> csr_weights(const NodeView& view, bool transposed, double from, std::string& reason) {
+  reason = refuse_sparse_weights(view, from);
   if (!reason.empty()) return std::nullopt;
   const ValueDef& value = view.in(1);
   const Tensor dense = value.tensor() != nullptr ? *value.tensor() : value.sparse()->to_dense();

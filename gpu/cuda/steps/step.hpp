@@ -48,6 +48,8 @@ class Step {
   virtual double zeros() const { return 0; }  ///< share of zeros of the constant weight
   /// What it means when the fault word is `code`; empty when the step sets none.
   virtual std::string fault_text(unsigned long long) const { return {}; }
+  /// What profiles say of its executions so far; empty without anything to say. May copy from the GPU and wait.
+  virtual std::string remark() const { return {}; }
 };
 
 /// Blocks for one thread per item, at most a few waves of them: kernels go on in strides.

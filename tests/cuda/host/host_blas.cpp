@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "tests/cuda/host/host_cuda.hpp"
+#include "tests/cuda/host/host_elements.hpp"
 #include "tests/cuda/host/host_stream.hpp"
 
 namespace sparse_run::host_cuda {
@@ -28,6 +29,9 @@ struct Matrix {
   std::int64_t leading = 0;
   std::int32_t batches = 1;
   std::int64_t batch_step = 0;
+  int type = gpu::cuda::kTypeF32;
+
+  float at(const void* data, std::int64_t i) const { return element(data, i, type); }
 };
 
 template <class Value>
@@ -73,8 +77,9 @@ bool fits(const Product& product, const Matrix& a, const Matrix& b, const Matrix
   const std::int64_t n = product.transposed[1] != 0 ? b.rows : b.columns;
   const auto same = [&](const Matrix& x) { return x.rows == m && x.columns == n && x.batches == d.batches; };
   const auto wide = [](const Matrix& x) { return x.leading >= x.rows && x.rows > 0 && x.columns > 0; };
-  return k == inner && same(c) && same(d) && a.batches == d.batches && b.batches == d.batches && wide(a) && wide(b) &&
-         wide(d);
+  const bool typed = a.type == b.type && c.type == gpu::cuda::kTypeF32 && d.type == gpu::cuda::kTypeF32;
+  return typed && k == inner && same(c) && same(d) && a.batches == d.batches && b.batches == d.batches && wide(a) &&
+         wide(b) && wide(d);
 }
 
 int search(void*, void* product, void* a, void* b, void* c, void* d, void* limit, int wanted,
@@ -114,15 +119,16 @@ int multiply(void*, void* product_handle, const void* alpha_pointer, const void*
   return submit_kernel(stream, [=] {
     std::memset(workspace, 0x5a, workspace_bytes);  // whatever lies there is overwritten
     for (std::int64_t batch = 0; batch < result.batches; ++batch) {
-      const float* x = static_cast<const float*>(a) + batch * left.batch_step;
-      const float* y = static_cast<const float*>(b) + batch * right.batch_step;
+      const std::int64_t x = batch * left.batch_step;
+      const std::int64_t y = batch * right.batch_step;
       for (std::int64_t column = 0; column < result.columns; ++column) {
         for (std::int64_t row = 0; row < result.rows; ++row) {
           const std::int64_t depth = product.transposed[0] != 0 ? left.rows : left.columns;
           float sum = 0;
           for (std::int64_t k = 0; k < depth; ++k) {
-            sum += x[product.transposed[0] != 0 ? row * left.leading + k : k * left.leading + row] *
-                   y[product.transposed[1] != 0 ? k * right.leading + column : column * right.leading + k];
+            sum +=
+                left.at(a, x + (product.transposed[0] != 0 ? row * left.leading + k : k * left.leading + row)) *
+                right.at(b, y + (product.transposed[1] != 0 ? k * right.leading + column : column * right.leading + k));
           }
           const std::int64_t at = batch * result.batch_step + column * result.leading + row;
           sum *= alpha;
@@ -158,8 +164,9 @@ gpu::cuda::BlasLt host_blas() {
     return 0;
   };
   table.product_set = product_set;
-  table.matrix_create = [](void** handle, int, std::uint64_t rows, std::uint64_t columns, std::int64_t leading) {
+  table.matrix_create = [](void** handle, int type, std::uint64_t rows, std::uint64_t columns, std::int64_t leading) {
     *handle = new Matrix{static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns), leading};
+    static_cast<Matrix*>(*handle)->type = type;
     return 0;
   };
   table.matrix_destroy = [](void* handle) {

@@ -30,8 +30,13 @@ std::size_t allocated_bytes(int index);
 std::size_t launched_kernels(int index);
 std::size_t launched_graphs(int index);
 
+/// Whether memory of the program may be locked; it may unless told otherwise.
+void allow_locking(bool allowed);
+/// Ranges of it that are locked now.
+std::size_t locked_ranges();
+
 /// What cuDNN refuses, so that callers' other ways are taken.
-enum class DnnMood { willing, only_plain_convolutions, no_convolutions };
+enum class DnnMood { willing, only_plain_convolutions, no_halves, no_convolutions };
 void set_dnn_mood(DnnMood mood);
 
 /// Driver and kernels, cuBLASLt, cuDNN, cuSPARSE and NVRTC. The latter compiles for the host with g++.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/cuda/host/host_cuda.hpp"
+#include "tests/cuda/host/host_elements.hpp"
 #include "tests/cuda/host/host_stream.hpp"
 
 namespace sparse_run::host_cuda {
@@ -128,6 +129,13 @@ int finalize(void* handle) {
     case dnn::kOperationGraph: {
       right = has_all(one, {dnn::kGraphHandle, dnn::kGraphOperations});
       const std::size_t operations = one.all<void*>(dnn::kGraphOperations).size();
+      for (void* each : one.all<void*>(dnn::kGraphOperations)) {
+        const auto& operation = *static_cast<Descriptor*>(each);
+        if (mood == DnnMood::no_halves && operation.kind == dnn::kConvolutionForward &&
+            operation.part(dnn::kForwardInput).one<int>(dnn::kTensorType) != dnn::kDataF32) {
+          return kNotSupported;
+        }
+      }
       if (mood == DnnMood::no_convolutions || (mood == DnnMood::only_plain_convolutions && operations > 1)) {
         return kNotSupported;
       }
@@ -299,6 +307,7 @@ int execute(void* handle, void* plan_handle, void* pack_handle) {
   auto operands = std::make_shared<std::map<std::int64_t, Operand>>();
   auto storage = std::make_shared<std::vector<std::vector<float>>>();
   bool complete = true;
+  std::vector<std::function<void()>> work;
   const auto operand_of = [&](const Descriptor& tensor) {
     const auto id = tensor.one<std::int64_t>(dnn::kTensorId);
     if (operands->contains(id)) return id;
@@ -313,10 +322,20 @@ int execute(void* handle, void* plan_handle, void* pack_handle) {
       operand.data = static_cast<float*>(pointers[static_cast<std::size_t>(at - ids.begin())]);
     }
     complete &= operand.data != nullptr;
+    if (const int type = tensor.one<int>(dnn::kTensorType); type != dnn::kDataF32) {
+      const void* stored = operand.data;
+      std::int64_t count = 1;
+      for (const std::int64_t extent : operand.shape) count *= extent;
+      storage->emplace_back(static_cast<std::size_t>(count));
+      operand.data = storage->back().data();
+      work.push_back([stored, count, to = operand.data,
+                      cuda = type == dnn::kDataF16 ? gpu::cuda::kTypeF16 : gpu::cuda::kTypeBf16] {
+        for (std::int64_t i = 0; i < count; ++i) to[i] = host_cuda::element(stored, i, cuda);
+      });
+    }
     operands->emplace(id, std::move(operand));
     return id;
   };
-  std::vector<std::function<void()>> work;
   for (void* each : graph.all<void*>(dnn::kGraphOperations)) {
     const auto& operation = *static_cast<Descriptor*>(each);
     if (operation.kind == dnn::kConvolutionForward) {

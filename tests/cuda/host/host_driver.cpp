@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "base/error.hpp"
@@ -133,6 +135,42 @@ int host_allocate(void** memory, std::size_t bytes, unsigned) {
 
 int host_free(void* memory) {
   std::free(memory);
+  return status::kSuccess;
+}
+
+/// Memory of the program that was locked, by address.
+struct LockedMemory {
+  std::mutex mutex;
+  std::map<void*, std::size_t> ranges;
+  bool allowed = true;
+};
+
+LockedMemory& locked_memory() {
+  static LockedMemory one;
+  return one;
+}
+
+int host_register(void* address, std::size_t bytes, unsigned flags) {
+  if (const int code = guard(); code != status::kSuccess) return code;
+  const unsigned known =
+      gpu::cuda::kHostRegisterPortable | gpu::cuda::kHostRegisterDeviceMap | gpu::cuda::kHostRegisterReadOnly;
+  LockedMemory& locked = locked_memory();
+  const std::lock_guard lock(locked.mutex);
+  if (!locked.allowed || bytes == 0 || (flags & ~known) != 0 || locked.ranges.contains(address)) {
+    return status::kInvalidValue;
+  }
+  locked.ranges.emplace(address, bytes);
+  return status::kSuccess;
+}
+
+int host_unregister(void* address) {
+  LockedMemory& locked = locked_memory();
+  const std::lock_guard lock(locked.mutex);
+  return locked.ranges.erase(address) == 1 ? status::kSuccess : status::kInvalidValue;
+}
+
+int host_device_address(DevicePtr* device, void* address, unsigned) {
+  *device = reinterpret_cast<DevicePtr>(address);
   return status::kSuccess;
 }
 
@@ -368,6 +406,9 @@ gpu::cuda::Driver host_driver() {
   driver.pool_trim = [](void*, std::size_t) { return status::kSuccess; };
   driver.host_allocate = host_allocate;
   driver.host_free = host_free;
+  driver.host_register = host_register;
+  driver.host_unregister = host_unregister;
+  driver.host_device_address = host_device_address;
   driver.copy_in = copy_in;
   driver.copy_out = copy_out;
   driver.copy_within = copy_within;
@@ -399,6 +440,16 @@ gpu::cuda::Driver host_driver() {
 }
 
 }  // namespace
+
+void allow_locking(bool allowed) {
+  const std::lock_guard lock(locked_memory().mutex);
+  locked_memory().allowed = allowed;
+}
+
+std::size_t locked_ranges() {
+  const std::lock_guard lock(locked_memory().mutex);
+  return locked_memory().ranges.size();
+}
 
 gpu::cuda::Libraries bare_libraries() {
   gpu::cuda::Libraries libraries;

@@ -1,5 +1,8 @@
 // cuSPARSE on the host: sparse times dense matrices.
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <vector>
 
 #include "tests/cuda/host/host_cuda.hpp"
 #include "tests/cuda/host/host_stream.hpp"
@@ -66,6 +69,33 @@ int multiply(void* handle, int op_a, int op_b, const void* alpha_pointer, void* 
   });
 }
 
+int sort_by_row(void* handle, int rows, int columns, int non_zeros, int* rows_of, int* columns_of, int* permutation,
+                void* workspace) {
+  if (rows <= 0 || columns < 0 || non_zeros < 0) return kInvalidValue;
+  return submit_kernel(static_cast<Context*>(handle)->stream, [=] {
+    std::memset(workspace, 0x5a, kWorkspaceBytes);
+    std::vector<std::array<int, 3>> entries;
+    for (int i = 0; i < non_zeros; ++i) entries.push_back({rows_of[i], columns_of[i], permutation[i]});
+    std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a[0] < b[0]; });
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      rows_of[i] = entries[i][0];
+      columns_of[i] = entries[i][1];
+      permutation[i] = entries[i][2];
+    }
+  });
+}
+
+int row_begins(void* handle, const int* rows_of, int non_zeros, int rows, int* begins, int base) {
+  if (base != sparse::kBaseZero) return kInvalidValue;
+  return submit_kernel(static_cast<Context*>(handle)->stream, [=] {
+    int next = 0;
+    for (int row = 0; row <= rows; ++row) {
+      while (next < non_zeros && rows_of[next] < row) ++next;
+      begins[row] = next;
+    }
+  });
+}
+
 }  // namespace
 
 gpu::cuda::Sparse host_sparse() {
@@ -121,6 +151,19 @@ gpu::cuda::Sparse host_sparse() {
                                                                                                      : kInvalidValue;
   };
   table.multiply = multiply;
+  table.csr_pointers = [](void* matrix, void* begins, void* column, void* values) {
+    auto& csr = *static_cast<Csr*>(matrix);
+    csr.begins = static_cast<std::int32_t*>(begins);
+    csr.column = static_cast<std::int32_t*>(column);
+    csr.values = static_cast<float*>(values);
+    return 0;
+  };
+  table.sort_bytes = [](void*, int, int, int, const int*, const int*, std::size_t* bytes) {
+    *bytes = kWorkspaceBytes;
+    return 0;
+  };
+  table.sort_by_row = sort_by_row;
+  table.row_begins = row_begins;
   return table;
 }
 
