@@ -7,22 +7,27 @@
 #include <algorithm>
 #include <map>
 #include <unordered_map>
+#include <utility>
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
+#include "cli/handover_timing.hpp"
 #include "cli/inputs.hpp"
 #include "cli/interruption.hpp"
 #include "cli/placement.hpp"
 #include "cli/profile.hpp"
 #include "cli/quantities.hpp"
+#include "cli/ranks.hpp"
 #include "cli/text_table.hpp"
 #include "cpu/device.hpp"
 #include "cpu/reference/evaluator.hpp"
 #include "cpu/selection/kernel_memory.hpp"
 #include "graph/onnx/import.hpp"
 #include "graph/ops/infer.hpp"
+#include "partitioner/contention.hpp"
 #include "partitioner/layer_suite.hpp"
 #include "partitioner/layer_timing.hpp"
+#include "runtime/distributed/link_probe.hpp"
 #include "runtime/session.hpp"
 
 namespace sparse_run::cli {
@@ -33,6 +38,7 @@ constexpr double kLayerSeconds = 0.04;
 constexpr double kKernelTimingSeconds = 0.1;  // per layer of the suite, to choose its kernel
 constexpr double kMostSeconds = 50;           // of the suite
 constexpr double kLayerConfidenceSpread = 0.05;
+constexpr int kNetworkTrips = 9;
 
 class CalibrationRun {
  public:
@@ -43,27 +49,70 @@ class CalibrationRun {
         cpu_(discover_topology(machine_, threads_).hosts.front().cpu()) {}
 
   std::string run() {
+    const auto ranks = join_ranks(options_);
+    if (!ranks) return measure();
+    Cluster& cluster = ranks->cluster();
+    std::string text;
+    try {
+      cluster.phase("calibrate the network", [&] { measure_network(cluster); });
+      // Alone: the others would compute on the same cores.
+      cluster.phase("calibrate", [&] {
+        if (cluster.leads()) text = measure();
+      });
+    } catch (const Error& error) {
+      if (cluster.agreed_to_fail()) throw;
+      ranks->leave_after(error);
+    }
+    return text;
+  }
+
+ private:
+  std::string measure() {
     const auto start = Clock::now();
     const std::string key = calibration_key(machine_, threads_);
     const auto file = calibration_path(options_, key);
     keep_earlier(file, key);
     measure_suite(start);
+    traffic_.handover_us = time_handover(machine_, threads_);
+    traffic_.copy_contention = contention_of_copies();
     std::vector<CopySample> copies = time_copies();
     if (!options_.model.empty()) measure_model();
     std::vector<CalibrationSample> samples;
     for (auto& [name, sample] : samples_) samples.push_back(std::move(sample));
-    const Calibration calibration(key, std::move(samples), std::move(copies));
+    const Calibration calibration(key, std::move(samples), std::move(copies), traffic_);
     store_calibration(file, calibration);
     return summary(calibration) +
            fmt::format("stored in {}, measured in {}\n", file.string(), format_seconds(seconds_since(start)));
   }
 
- private:
+  /// Between rank 0 and the last rank. Collective.
+  void measure_network(Cluster& cluster) {
+    std::vector<double> rates;
+    std::vector<double> latencies;
+    for (int trip = 0; trip < kNetworkTrips; ++trip) {
+      check_interruption();
+      const LinkRates link = probe_link(cluster);
+      rates.push_back(link.bytes_per_s / 1e9);
+      latencies.push_back(link.latency_s * 1e6);
+    }
+    const auto number_of = [](std::vector<double> samples) {
+      const Timing timing = timing_of(std::move(samples));
+      return MeasuredNumber{timing.median_s, timing.spread, timing.count};
+    };
+    traffic_.network_gb_per_s = number_of(std::move(rates));
+    traffic_.network_latency_us = number_of(std::move(latencies));
+  }
+
   /// Layers of models that were measured before stay known; what is measured again replaces them.
   void keep_earlier(const std::filesystem::path& file, const std::string& key) {
     try {
       if (const auto earlier = load_calibration(file, key)) {
         for (const CalibrationSample& sample : earlier->samples()) samples_[sample.key] = sample;
+        const MeasuredTraffic& traffic = earlier->traffic();
+        if (traffic_.network_gb_per_s.count == 0) {  // this time there are no other ranks
+          traffic_.network_gb_per_s = traffic.network_gb_per_s;
+          traffic_.network_latency_us = traffic.network_latency_us;
+        }
       }
     } catch (const Error& error) {
       fmt::print(stderr, "sparse-run: {}; it is replaced\n", error.what());
@@ -75,6 +124,7 @@ class CalibrationRun {
     cpu_options.timing_budget_s = options_.kernel_timing > 0 ? kKernelTimingSeconds : 0;
     const auto device = cpu::make_cpu_device(machine_, cpu_options);
     tbb::task_arena arena(threads_);
+    bool first = true;
     for (const auto& layer : calibration_layers(options_.seed)) {
       check_interruption();
       if (seconds_since(start) > kMostSeconds) {
@@ -86,6 +136,10 @@ class CalibrationRun {
       Timing timing;
       arena.execute([&] { timing = time_layer(layer, *device, threads_, kLayerSeconds); });
       add(key, work, timing);
+      if (std::exchange(first, false)) {  // a convolution: long enough for a copying thread to make itself felt
+        arena.execute(
+            [&] { traffic_.compute_contention = contention_with_copies(layer_run(layer, *device, threads_)); });
+      }
     }
   }
 
@@ -182,6 +236,17 @@ class CalibrationRun {
       text += fmt::format("copy of {}: {:.1f} GB/s, spread {:.1f}%\n", format_bytes(copy.bytes), copy.gb_per_s,
                           100 * copy.spread);
     }
+    const auto line = [&](const char* what, const MeasuredNumber& number, const char* unit) {
+      if (number.count == 0) return;
+      text += fmt::format("{}: {:.3g}{}, spread {:.1f}% of {} measurements\n", what, number.median, unit,
+                          100 * number.spread, number.count);
+    };
+    const MeasuredTraffic& traffic = calibration.traffic();
+    line("from the end of one stage to the start of the next", traffic.handover_us, " us");
+    line("a copy beside another copy takes", traffic.copy_contention, " times as long");
+    line("computing beside a copy takes", traffic.compute_contention, " times as long");
+    line("network between ranks", traffic.network_gb_per_s, " GB/s");
+    line("a small message between ranks", traffic.network_latency_us, " us");
     return text;
   }
 
@@ -191,6 +256,7 @@ class CalibrationRun {
   DeviceSpec cpu_;
   ZeroCounts zeros_;
   std::map<std::string, CalibrationSample> samples_;
+  MeasuredTraffic traffic_;
 };
 
 }  // namespace

@@ -423,8 +423,12 @@ class Program::Builder {
       if (!view.has_input(i)) continue;
       const bool matrix = view.weight(i) != nullptr && view.weight(i)->shape().size() >= 2;
       if (matrix && packed) continue;  // counted as what it is packed to
-      layer.bytes += bytes_of(view.input_type(i));
-      if (view.constant(i) != nullptr) layer.weight_bytes += bytes_of(view.input_type(i));
+      double bytes = bytes_of(view.input_type(i));
+      if (i == 0 && node.op.starts_with("Gather") && view.has_output(0)) {  // of a table, the rows that are asked for
+        bytes = std::min(bytes, bytes_of(view.output_type(0)));
+      }
+      layer.bytes += bytes;
+      if (view.constant(i) != nullptr) layer.weight_bytes += bytes;
     }
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
       if (!view.has_output(i)) continue;

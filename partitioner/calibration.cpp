@@ -13,7 +13,6 @@
 
 #include "base/error.hpp"
 #include "partitioner/json_fields.hpp"
-#include "partitioner/topology.hpp"
 
 namespace sparse_run {
 
@@ -22,6 +21,21 @@ namespace {
 using OrderedJson = nlohmann::ordered_json;
 constexpr std::size_t kNeighbours = 4;
 constexpr std::size_t kMostSamples = 100000;
+
+/// Every number of MeasuredTraffic with its name in files, and the range that is believed.
+struct TrafficField {
+  const char* name;
+  MeasuredNumber MeasuredTraffic::*number;
+  double least;
+  double most;
+};
+constexpr TrafficField kTraffic[] = {
+    {"handover_us", &MeasuredTraffic::handover_us, 0, 1e7},
+    {"copy_contention", &MeasuredTraffic::copy_contention, 1, 100},
+    {"compute_contention", &MeasuredTraffic::compute_contention, 1, 100},
+    {"network_gb_per_s", &MeasuredTraffic::network_gb_per_s, 1e-6, 1e9},
+    {"network_latency_us", &MeasuredTraffic::network_latency_us, 0, 1e7},
+};
 
 double log_of(double value) { return std::log2(std::max(value, 1.0)); }
 
@@ -43,8 +57,9 @@ LayerClass layer_class_of(const std::string& name, const std::string& where) {
 
 }  // namespace
 
-Calibration::Calibration(std::string machine, std::vector<CalibrationSample> samples, std::vector<CopySample> copies)
-    : machine_(std::move(machine)), samples_(std::move(samples)), copies_(std::move(copies)) {
+Calibration::Calibration(std::string machine, std::vector<CalibrationSample> samples, std::vector<CopySample> copies,
+                         MeasuredTraffic traffic)
+    : machine_(std::move(machine)), samples_(std::move(samples)), copies_(std::move(copies)), traffic_(traffic) {
   for (std::size_t i = 0; i < samples_.size(); ++i) by_key_[samples_[i].key] = i;
   hash_ = text_hash(to_json());
 }
@@ -99,6 +114,12 @@ std::string Calibration::to_json() const {
     json["copies"].push_back(
         {{"bytes", copy.bytes}, {"gb_per_s", copy.gb_per_s}, {"spread", copy.spread}, {"count", copy.count}});
   }
+  json["traffic"] = OrderedJson::object();
+  for (const TrafficField& field : kTraffic) {
+    const MeasuredNumber& number = traffic_.*field.number;
+    if (number.count == 0) continue;
+    json["traffic"][field.name] = {{"median", number.median}, {"spread", number.spread}, {"count", number.count}};
+  }
   return json.dump(1, ' ', false, OrderedJson::error_handler_t::replace) + '\n';
 }
 
@@ -128,7 +149,36 @@ Calibration Calibration::from_json(const std::string& text) {
     copies.push_back({entry.number("bytes", 1, 1e15), entry.number("gb_per_s", 1e-6, 1e9),
                       entry.number("spread", 0, 1e6), static_cast<int>(entry.integer("count", 1, 1 << 30))});
   }
-  return Calibration(fields.text("machine"), std::move(samples), std::move(copies));
+  MeasuredTraffic traffic;
+  if (const Json* entry = fields.find("traffic")) {
+    const JsonFields all(*entry, "calibration.traffic");
+    for (const TrafficField& field : kTraffic) {
+      const Json* found = all.find(field.name);
+      if (found == nullptr) continue;
+      const JsonFields number(*found, all.where(field.name));
+      traffic.*field.number = {number.number("median", field.least, field.most), number.number("spread", 0, 1e6),
+                               static_cast<int>(number.integer("count", 1, 1 << 30))};
+    }
+  }
+  return Calibration(fields.text("machine"), std::move(samples), std::move(copies), traffic);
+}
+
+void use_measurements(Topology& topology, const Calibration& calibration) {
+  const MeasuredTraffic& traffic = calibration.traffic();
+  const auto take = [](double& number, const MeasuredNumber& measured) {
+    if (measured.count > 0) number = measured.median;
+  };
+  bool all_here = true;
+  for (HostSpec& host : topology.hosts) {
+    all_here &= host.cpu().discovered;
+    if (!host.cpu().discovered) continue;
+    take(host.handover_us, traffic.handover_us);
+    take(host.copy_contention, traffic.copy_contention);
+    take(host.compute_contention, traffic.compute_contention);
+  }
+  if (!all_here) return;
+  take(topology.network_gb_per_s, traffic.network_gb_per_s);
+  take(topology.network_latency_us, traffic.network_latency_us);
 }
 
 std::string calibration_machine_key(const Machine& machine, int threads, const std::string& versions) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "device/machine.hpp"
+#include "partitioner/topology.hpp"
 #include "partitioner/work.hpp"
 
 namespace sparse_run {
@@ -35,16 +36,34 @@ struct CopySample {
   int count = 0;
 };
 
+/// A number that was measured.
+struct MeasuredNumber {
+  double median = 0;
+  double spread = 0;  ///< half the distance between quartiles, relative to the median
+  int count = 0;      ///< of measurements; 0: not measured
+};
+
+/// What several things at once cost on this machine, and what ranks need to talk.
+struct MeasuredTraffic {
+  MeasuredNumber handover_us;         ///< see HostSpec
+  MeasuredNumber copy_contention;     ///< likewise, at least 1
+  MeasuredNumber compute_contention;  ///< likewise
+  MeasuredNumber network_gb_per_s;    ///< between two ranks of the job that calibrated
+  MeasuredNumber network_latency_us;  ///< of a small message, one way
+};
+
 /// Immutable once built; freely shared.
 class Calibration {
  public:
-  static constexpr int kSchemaVersion = 1;
+  static constexpr int kSchemaVersion = 2;
 
-  Calibration(std::string machine, std::vector<CalibrationSample> samples, std::vector<CopySample> copies);
+  Calibration(std::string machine, std::vector<CalibrationSample> samples, std::vector<CopySample> copies,
+              MeasuredTraffic traffic = {});
 
   const std::string& machine() const noexcept { return machine_; }
   const std::vector<CalibrationSample>& samples() const noexcept { return samples_; }
   const std::vector<CopySample>& copies() const noexcept { return copies_; }
+  const MeasuredTraffic& traffic() const noexcept { return traffic_; }
   const std::string& hash() const noexcept { return hash_; }
 
   const CalibrationSample* find(const std::string& key) const;
@@ -63,9 +82,14 @@ class Calibration {
   std::string machine_;
   std::vector<CalibrationSample> samples_;
   std::vector<CopySample> copies_;
+  MeasuredTraffic traffic_;
   std::unordered_map<std::string, std::size_t> by_key_;
   std::string hash_;
 };
+
+/// Puts measurements of traffic in the place of a topology's estimates: of hosts whose CPU was discovered, and of the
+/// network when all are. What was not measured stays.
+void use_measurements(Topology& topology, const Calibration& calibration);
 
 /// What measurements are keyed by: CPU, caches, instruction sets, threads, and the version of program and libraries.
 std::string calibration_machine_key(const Machine& machine, int threads, const std::string& versions);

@@ -18,6 +18,8 @@ int equal_hosts(const Topology& topology) { return topology.hosts.front().count;
 std::vector<ClusterForm> simulate_forms(const PlannerOptions& options, const Graph& graph,
                                         const SimulationOptions& simulation) {
   const int hosts = equal_hosts(options.topology);
+  Topology topology = options.topology;
+  if (options.calibration) use_measurements(topology, *options.calibration);
   std::vector<ClusterForm> forms;
   std::exception_ptr too_small;
   for (const int ranks : {1, 2, 4}) {
@@ -44,7 +46,7 @@ std::vector<ClusterForm> simulate_forms(const PlannerOptions& options, const Gra
     SimulationOptions each = simulation;
     each.replicas = form.replicas;
     each.in_flight = std::max(simulation.in_flight, 2 * ranks);
-    form.simulation = simulate(form.plan, graph, options.topology, each);
+    form.simulation = simulate(form.plan, graph, topology, each);
     forms.push_back(std::move(form));
   }
   if (forms.empty() && too_small) std::rethrow_exception(too_small);

@@ -97,6 +97,14 @@ void add_the_rest(Layers& layers, std::mt19937_64& random) {
     layers.push_back(one_node("Erf", {shape}, {}, shape));
     layers.push_back(one_node("Sigmoid", {shape}, {}, shape));
   }
+  // Layers whose time is that of starting them.
+  for (const std::int64_t width : {16, 64}) {
+    const Shape shape{width / 8, width};
+    layers.push_back(one_node("MatMul", {shape}, {random_weights({width, width}, 0, random)}, shape));
+    layers.push_back(one_node("MatMul", {shape}, {random_weights({width, width}, 0.9, random)}, shape));
+    layers.push_back(one_node("Add", {shape, shape}, {}, shape));
+    layers.push_back(one_node("Relu", {shape}, {}, shape));
+  }
   for (const Shape& shape : {Shape{12, 128, 128}, Shape{1, 1000}, Shape{16, 256, 256}}) {
     layers.push_back(one_node("Softmax", {shape}, {}, shape, {{"axis", std::int64_t{-1}}}));
   }

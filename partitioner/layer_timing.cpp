@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <random>
 
 #include "base/clock.hpp"
@@ -63,7 +64,16 @@ Timing time_steadily(const std::function<double()>& once, double budget_s) {
   return best;
 }
 
-Timing time_layer(const std::shared_ptr<const Graph>& layer, Device& device, int threads, double budget_s) {
+std::function<double()> layer_run(const std::shared_ptr<const Graph>& layer, Device& device, int threads) {
+  struct Prepared {
+    std::unique_ptr<Executable> executable;
+    std::mt19937_64 random{1};
+    std::vector<Value> inputs;
+    std::vector<Value> outputs;
+    LayerTimes times;
+    std::vector<unsigned char> other_work = std::vector<unsigned char>(kOtherWorkBytes, 1);
+  };
+  const auto prepared = std::make_shared<Prepared>();  // shared: functions are copied
   Partition partition;
   partition.graph = layer;
   for (std::size_t n = 0; n < layer->nodes().size(); ++n) partition.nodes.push_back(static_cast<NodeId>(n));
@@ -71,28 +81,32 @@ Timing time_layer(const std::shared_ptr<const Graph>& layer, Device& device, int
   partition.outputs.assign(layer->outputs().begin(), layer->outputs().end());
   CompileOptions options;
   options.threads = threads;
-  const auto executable = device.compile(partition, options);
-  std::mt19937_64 random(1);
-  std::vector<Value> inputs;
-  for (const ValueId id : partition.inputs) inputs.push_back(random_value(layer->value(id).type, random));
-  LayerTimes times;
-  std::vector<Value> outputs(partition.outputs.size());
-  std::vector<unsigned char> other_work(kOtherWorkBytes, 1);
-  const auto once = [&] {
+  prepared->executable = device.compile(partition, options);
+  for (const ValueId id : partition.inputs) {
+    prepared->inputs.push_back(random_value(layer->value(id).type, prepared->random));
+  }
+  prepared->outputs.resize(partition.outputs.size());
+  return [prepared] {
     // In a model, other layers have passed through the caches since this one last ran, and its inputs are fresh.
-    touch(other_work.data(), other_work.size());
-    for (const Value& input : inputs)
+    touch(prepared->other_work.data(), prepared->other_work.size());
+    for (const Value& input : prepared->inputs) {
       touch(static_cast<const unsigned char*>(input.tensor.raw()), input.tensor.bytes());
+    }
     RunState state;
+    LayerTimes& times = prepared->times;
     state.times = &times;
-    state.random = &random;
-    executable->run(inputs, outputs, state);
+    state.random = &prepared->random;
+    prepared->executable->run(prepared->inputs, prepared->outputs, state);
     double seconds = 0;
     for (std::size_t i = 0; i < times.begin_ns.size(); ++i) {
       seconds += static_cast<double>(times.end_ns[i] - times.begin_ns[i]) * 1e-9;
     }
     return seconds;
   };
+}
+
+Timing time_layer(const std::shared_ptr<const Graph>& layer, Device& device, int threads, double budget_s) {
+  const auto once = layer_run(layer, device, threads);
   once();  // fills caches
   return time_steadily(once, budget_s);
 }

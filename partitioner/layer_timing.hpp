@@ -22,6 +22,10 @@ Timing timing_of(std::vector<double> seconds);
 /// spreads by more than a quarter is measured again, up to three times; the steadiest round counts.
 Timing time_steadily(const std::function<double()>& once, double budget_s);
 
+/// The one-layer graph compiled for the device: each call runs it once and returns the seconds its steps took. Call it
+/// in the TBB arena that is to compute. Error as the device's.
+std::function<double()> layer_run(const std::shared_ptr<const Graph>& layer, Device& device, int threads);
+
 /// Compiles the one-layer graph for the device and times its steps on random inputs. Runs in the calling thread and
 /// the TBB arena it is in. Error as the device's.
 Timing time_layer(const std::shared_ptr<const Graph>& layer, Device& device, int threads, double budget_s);

@@ -23,12 +23,16 @@ void connect_devices(PlacementProblem& problem, const Topology& topology) {
       const CandidateDevice& b = problem.devices[to];
       double latency = 0;
       double per_byte = 0;
+      // Between two devices of a host values pass through its memory: two copies, and each has an end to hear of.
+      const HostSpec& host = topology.host_of(b.rank);
+      const bool passes = a.rank == b.rank && a.spec.kind != DeviceKind::cpu && b.spec.kind != DeviceKind::cpu;
+      latency += (passes ? 2 : 1) * host.handover_us * 1e-6;
       const auto add = [&](double gb_per_s, double microseconds) {
         latency += microseconds * 1e-6;
         per_byte += 1 / (gb_per_s * 1e9);
       };
       if (a.rank == b.rank) {
-        const LinkSpec link = topology.host_of(a.rank).link(a.spec.name, b.spec.name);
+        const LinkSpec link = host.link(a.spec.name, b.spec.name);
         add(link.gb_per_s, link.latency_us);
       } else {  // to the host's memory, over the network, to the device
         for (const CandidateDevice* end : {&a, &b}) {
@@ -96,11 +100,12 @@ std::vector<CandidateDevice> candidate_devices(const PlacementRequest& request) 
       candidate.spec = *device;
       candidate.rank = rank;
       const auto limit = request.memory_limits.find(device->name);
-      candidate.memory_limit =
-          limit != request.memory_limits.end()
-              ? static_cast<std::size_t>(limit->second)
-              : static_cast<std::size_t>(kMemoryShare * static_cast<double>(device->memory_bytes));
+      candidate.memory_limit = limit != request.memory_limits.end()
+                                   ? static_cast<std::size_t>(limit->second)
+                                   : static_cast<std::size_t>(kMemoryShare * static_cast<double>(device->memory_bytes));
       candidate.dispatch_s = device->dispatch_us * 1e-6;
+      // A partition in the host's memory ends on the thread that goes on with what comes after it.
+      if (device->kind != DeviceKind::cpu) candidate.handover_s = host.handover_us * 1e-6;
       devices.push_back(std::move(candidate));
     }
   }
@@ -112,6 +117,10 @@ PlacementProblem make_problem(const Graph& graph, const PlacementRequest& reques
   problem.graph = &graph;
   problem.devices = candidate_devices(request);
   connect_devices(problem, *request.topology);
+  for (int rank = 0; rank <= problem.devices.back().rank; ++rank) {
+    problem.copy_contention.push_back(request.topology->host_of(rank).copy_contention);
+    problem.compute_contention.push_back(request.topology->host_of(rank).compute_contention);
+  }
   collect_values(problem, graph);
   const std::size_t nodes = graph.nodes().size();
   const std::size_t entries = nodes * problem.devices.size();

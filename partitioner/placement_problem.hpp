@@ -20,7 +20,9 @@ struct CandidateDevice {
   DeviceSpec spec;
   int rank = 0;
   std::size_t memory_limit = 0;  ///< bytes it may hold
-  double dispatch_s = 0;          ///< for every partition
+  double dispatch_s = 0;         ///< for every partition
+  double handover_s = 0;         ///< until who waits for a partition here has heard of its end
+  double start_s() const { return dispatch_s + handover_s; }
 };
 
 /// A value that may have to be copied.
@@ -44,11 +46,13 @@ struct PlacementProblem {
   std::vector<std::uint8_t> allowed;            ///< by pins and by what a device can hold and run
   std::map<std::size_t, std::string> refusals;  ///< by at(node, device): why a device cannot run a node
   std::vector<std::size_t> weight_bytes;        ///< in the format expected there
+  std::vector<double> copy_contention;          ///< per rank: a copy takes so many times as long beside another one
+  std::vector<double> compute_contention;       ///< per rank: its CPU computes so many times as long beside a copy
   std::vector<int> pinned;                      ///< per node: device, or -1
   std::vector<FlowingValue> values;
   std::vector<std::vector<int>> reads;   ///< per node: indices into values
   std::vector<std::vector<int>> writes;  ///< per node
-  std::vector<double> copy_latency_s;    ///< [from * devices + to]
+  std::vector<double> copy_latency_s;    ///< [from * devices + to], until its end is known included
   std::vector<double> copy_s_per_byte;
 
   int node_count() const { return static_cast<int>(works.size()); }

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 #include <queue>
+#include <utility>
 
 #include "base/error.hpp"
 
@@ -15,6 +16,19 @@ namespace {
 constexpr double kDoesNotFit = 1e9;
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
+
+/// What kernels hold beside a node's values while it runs: operands and results of products rearranged.
+double scratch_bytes(const NodeWork& work) {
+  switch (work.layer) {
+    case LayerClass::convolution:
+    case LayerClass::product:
+    case LayerClass::pair_product:
+    case LayerClass::recurrent:
+      return work.activation_bytes;
+    default:
+      return 0;
+  }
+}
 
 }  // namespace
 
@@ -152,6 +166,9 @@ void Scheduler::add_memory(std::span<const int> assignment) {
       }
     }
   }
+  for (int node = 0; node < problem_.node_count(); ++node) {
+    occupy(assignment[index(node)], node, node, scratch_bytes(problem_.works[index(node)]));
+  }
   for (std::size_t d = 0; d < devices; ++d) {
     double now = 0;
     double peak = 0;
@@ -177,7 +194,7 @@ void Scheduler::run_groups(std::span<const int> assignment) {
   for (Group& group : groups_) {
     group.waiting = 0;
     group.ready = 0;
-    group.seconds = problem_.devices[index(group.device)].dispatch_s;
+    group.seconds = problem_.devices[index(group.device)].start_s();
   }
   group_sends_.resize(std::max(group_sends_.size(), groups_.size()));
   for (std::size_t g = 0; g < groups_.size(); ++g) {
@@ -202,6 +219,7 @@ void Scheduler::run_groups(std::span<const int> assignment) {
   }
   std::fill(sent_.begin(), sent_.end(), -1.0);
   std::fill(schedule_.busy_s.begin(), schedule_.busy_s.end(), 0.0);
+  traffic_.assign(problem_.copy_contention.size(), {});
   std::vector<double> link_free(devices * devices, 0);
   std::vector<double> link_busy(devices * devices, 0);
   std::vector<double> free(devices, 0);
@@ -213,8 +231,19 @@ void Scheduler::run_groups(std::span<const int> assignment) {
     if (there >= 0) return there;
     if (device == home) return there = available;
     const std::size_t link = index(home) * devices + index(device);
-    const double seconds = problem_.copy_time(home, device, problem_.values[index(v)].bytes);
+    double seconds = problem_.copy_time(home, device, problem_.values[index(v)].bytes);
     const double begin = std::max(available, link_free[link]);
+    // While bytes are on their way over one link, those on another link of the same memory are slower.
+    const double moving = problem_.copy_s_per_byte[link] * static_cast<double>(problem_.values[index(v)].bytes);
+    std::size_t counted = traffic_.size();
+    for (const int end : {home, device}) {
+      const std::size_t rank = index(problem_.devices[index(end)].rank);
+      if (rank == std::exchange(counted, rank)) continue;
+      Traffic& traffic = traffic_[rank];
+      const double beside = traffic.link == link ? 0 : std::clamp(traffic.until - begin, 0.0, moving);
+      seconds += beside * (problem_.copy_contention[rank] - 1);
+      if (begin + moving > traffic.until) traffic = {link, begin, begin + moving};
+    }
     link_free[link] = begin + seconds;
     link_busy[link] += seconds;
     return there = begin + seconds;
@@ -244,9 +273,17 @@ void Scheduler::run_groups(std::span<const int> assignment) {
     queue.pop();
     const Group& group = groups_[index(g)];
     const std::size_t device = index(group.device);
-    const double end = std::max(ready, free[device]) + group.seconds;
+    const double begin = std::max(ready, free[device]);
+    double seconds = group.seconds;
+    if (!problem_.is_gpu(group.device)) {
+      const std::size_t rank = index(problem_.devices[device].rank);
+      const Traffic& traffic = traffic_[rank];
+      const double beside = std::min(traffic.until, begin + seconds) - std::max(traffic.from, begin);
+      if (beside > 0) seconds += beside * (problem_.compute_contention[rank] - 1);
+    }
+    const double end = begin + seconds;
     free[device] = end;
-    schedule_.busy_s[device] += group.seconds;
+    schedule_.busy_s[device] += seconds;
     finish = std::max(finish, end);
     for (const int v : group_sends_[index(g)]) deliver(v, group.device, end, g);
   }

@@ -25,11 +25,12 @@ struct NodeGroup {
 
 /// How an assignment would run.
 struct Schedule {
-  double latency_s = 0;                       ///< of one request alone, copies of inputs and outputs included
-  double bottleneck_s = 0;                    ///< busiest device or link per request: a long stream's time per request
-  std::vector<double> busy_s;                 ///< per device
-  std::vector<std::size_t> weight_bytes;      ///< per device
-  std::vector<std::size_t> activation_bytes;  ///< per device, of one request
+  double latency_s = 0;                   ///< of one request alone, copies of inputs and outputs included
+  double bottleneck_s = 0;                ///< busiest device or link per request: a long stream's time per request
+  std::vector<double> busy_s;             ///< per device
+  std::vector<std::size_t> weight_bytes;  ///< per device
+  /// Per device, of one request: values that live at the same time, and what kernels hold beside them.
+  std::vector<std::size_t> activation_bytes;
   int partitions = 0;
   double overcommitted = 0;  ///< largest share by which a device's memory limit is exceeded; 0: everything fits
   double largest_share = 0;  ///< of a device's memory limit
@@ -64,6 +65,13 @@ class Scheduler {
   void add_memory(std::span<const int> assignment);
   void run_groups(std::span<const int> assignment);
 
+  /// The latest copy from or to a rank's memory that is known of.
+  struct Traffic {
+    std::size_t link = static_cast<std::size_t>(-1);
+    double from = 0;
+    double until = 0;
+  };
+
   const PlacementProblem& problem_;
   Schedule schedule_;
   std::vector<int> level_;
@@ -71,6 +79,7 @@ class Scheduler {
   std::vector<int> group_of_;
   std::vector<Group> groups_;
   std::vector<double> sent_;                   ///< per value and device: when it is there; < 0: not yet
+  std::vector<Traffic> traffic_;               ///< per rank
   std::vector<std::vector<int>> group_sends_;  ///< values that leave the group, or the graph
 };
 

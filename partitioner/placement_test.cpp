@@ -112,7 +112,10 @@ TEST(Calibration, round_trips_and_refuses_what_is_damaged) {
   sample.prior_s = 0.25;
   sample.median_s = 0.5;
   sample.count = 3;
-  const Calibration calibration("machine", {sample}, {{1024, 8, 0.1, 5}});
+  MeasuredTraffic traffic;
+  traffic.handover_us = {30, 0.1, 9};
+  traffic.copy_contention = {1.25, 0.5, 15};
+  const Calibration calibration("machine", {sample}, {{1024, 8, 0.1, 5}}, traffic);
   const std::string text = calibration.to_json();
   const Calibration read = Calibration::from_json(text);
   EXPECT_EQ(read.to_json(), text);
@@ -127,7 +130,27 @@ TEST(Calibration, round_trips_and_refuses_what_is_damaged) {
   };
   EXPECT_THAT(with("\"median_ms\": 500.0", "\"median_ms\": -1"), HasSubstr("median_ms"));
   EXPECT_THAT(with("\"depthwise\"", "\"deep\""), HasSubstr("deep"));
-  EXPECT_THAT(with("\"schema_version\": 1", "\"schema_version\": 3"), HasSubstr("schema_version"));
+  EXPECT_THAT(with("\"median\": 1.25", "\"median\": 0.5"), HasSubstr("copy_contention.median"));
+  EXPECT_THAT(with("\"median\": 30.0", "\"median\": \"fast\""), HasSubstr("handover_us.median"));
+  EXPECT_THAT(with("\"schema_version\": 2", "\"schema_version\": 3"), HasSubstr("schema_version"));
+}
+
+TEST(Calibration, traffic_replaces_the_estimates_of_machines_it_was_measured_on) {
+  MeasuredTraffic traffic;
+  traffic.handover_us = {30, 0.1, 9};
+  traffic.network_gb_per_s = {5, 0, 9};
+  const Calibration calibration("machine", {}, {}, traffic);
+  Topology here = example_topology("this_machine_and_gpu");
+  const double latency = here.network_latency_us;
+  use_measurements(here, calibration);
+  EXPECT_EQ(here.hosts[0].handover_us, 30);
+  EXPECT_EQ(here.hosts[0].copy_contention, 1);
+  EXPECT_EQ(here.network_gb_per_s, 5);
+  EXPECT_EQ(here.network_latency_us, latency);  // was not measured
+  Topology elsewhere = example_topology("workstation");
+  const std::string before = topology_to_json(elsewhere);
+  use_measurements(elsewhere, calibration);
+  EXPECT_EQ(topology_to_json(elsewhere), before);
 }
 
 TEST(Calibration, files_for_other_machines_count_as_none_and_damaged_ones_say_what_to_do) {
@@ -167,6 +190,42 @@ TEST(Schedule, a_chain_takes_the_sum_of_its_nodes_copies_and_dispatches) {
                           problem.devices[1].dispatch_s + problem.copy_time(0, 1, crossing) +
                           problem.copy_time(1, 0, output);
   EXPECT_NEAR(Scheduler(problem).evaluate(assignment).latency_s, expected, 1e-12);
+}
+
+/// A cut of a chain in two places, on a host with these costs beyond computing and links.
+Schedule chain_schedule(double handover_us, double copy_contention, double compute_contention) {
+  const SampleNetwork network = random_chain(kSeed, 3);
+  PlannerOptions options = planner_options("two_emulated");
+  options.topology.hosts[0].handover_us = handover_us;
+  options.topology.hosts[0].copy_contention = copy_contention;
+  options.topology.hosts[0].compute_contention = compute_contention;
+  PlacementPlanner planner(options);
+  const PlacementProblem problem = planner.problem(*network.graph);
+  return Scheduler(problem).evaluate(Assignment{0, 1, 0});
+}
+
+TEST(Schedule, ends_of_copies_and_of_partitions_in_other_memory_have_to_be_heard_of) {
+  // Copy in, compute, copy out; the CPU's own partitions go on by themselves.
+  EXPECT_NEAR(chain_schedule(100, 1, 1).latency_s - chain_schedule(0, 1, 1).latency_s, 3 * 100e-6, 1e-12);
+  EXPECT_DOUBLE_EQ(chain_schedule(0, 3, 3).latency_s, chain_schedule(0, 1, 1).latency_s);  // nothing at the same time
+}
+
+TEST(Schedule, what_runs_beside_copies_takes_longer) {
+  const SampleNetwork network = two_branches(kSeed);
+  const auto latency = [&](double copy_contention, double compute_contention) {
+    PlannerOptions options = planner_options("two_emulated");
+    options.topology.hosts[0].copy_contention = copy_contention;
+    options.topology.hosts[0].compute_contention = compute_contention;
+    PlacementPlanner planner(options);
+    const PlacementProblem problem = planner.problem(*network.graph);
+    Assignment assignment(problem.works.size(), 0);
+    for (std::size_t n = 0; n < assignment.size(); ++n) {
+      if (problem.works[n].layer == LayerClass::product) assignment[n] = problem.works[n].zeros < 0.5 ? 1 : 2;
+    }
+    return Scheduler(problem).evaluate(assignment).latency_s;
+  };
+  EXPECT_GT(latency(2, 1), latency(1, 1));  // both branches get their input at the same time
+  EXPECT_LE(latency(2, 1), 2 * latency(1, 1));
 }
 
 TEST(Pins, beat_the_policy_and_what_is_wrong_with_them_is_named) {

@@ -179,7 +179,11 @@ Plan plan_of(const PlacementProblem& problem, const Assignment& assignment) {
 }
 
 PlacementPlanner::PlacementPlanner(PlannerOptions options)
-    : options_(std::move(options)), costs_(options_.calibration ? &*options_.calibration : nullptr) {}
+    : options_(std::move(options)),
+      topology_hash_(topology_hash(options_.topology)),
+      costs_(options_.calibration ? &*options_.calibration : nullptr) {
+  if (options_.calibration) use_measurements(options_.topology, *options_.calibration);
+}
 
 void PlacementPlanner::warn(const std::string& text) const {
   if (options_.strict) throw_error(ErrorKind::usage, "--strict: {}", text);
@@ -211,7 +215,7 @@ Plan PlacementPlanner::follow_file(const Graph& graph, const PlacementProblem& p
     throw_error(ErrorKind::usage, "the plan was made for a model with hash {}, this one has {}; plan again",
                 plan.model_hash, options_.model_hash);
   }
-  if (!plan.topology_hash.empty() && plan.topology_hash != topology_hash(options_.topology)) {
+  if (!plan.topology_hash.empty() && plan.topology_hash != topology_hash_) {
     warn(fmt::format("{}: the plan was made for another topology; its predictions are replaced", options_.plan_name));
   }
   const std::string calibration = options_.calibration ? options_.calibration->hash() : "";
@@ -314,7 +318,7 @@ Plan PlacementPlanner::plan(const Graph& graph) {
   plan->objective = std::string(objective_name(options_.objective));
   plan->seed = options_.seed;
   plan->model_hash = options_.model_hash;
-  plan->topology_hash = topology_hash(options_.topology);
+  plan->topology_hash = topology_hash_;
   plan->calibration_hash = options_.calibration ? options_.calibration->hash() : "";
   validate_plan(*plan, graph);
   return *std::move(plan);

@@ -52,6 +52,7 @@ class PlacementPlanner {
   /// The problem that plan() solved.
   PlacementProblem problem(const Graph& graph);
   const CostModel& costs() const noexcept { return costs_; }
+  /// What was asked for, the topology with the calibration's measurements in it.
   const PlannerOptions& options() const noexcept { return options_; }
 
  private:
@@ -61,6 +62,7 @@ class PlacementPlanner {
   void warn(const std::string& text) const;
 
   PlannerOptions options_;
+  std::string topology_hash_;  ///< of the topology as it was given: measurements have a hash of their own
   CostModel costs_;
   ZeroCounts zeros_;
   std::atomic<bool> first_{true};

@@ -46,6 +46,7 @@ struct Transfer {
 struct Stage {
   int resource = 0;
   double seconds = 0;
+  double handover_s = 0;  ///< until its end is known of
   int waits_for = 0;
   std::vector<int> transfers;  ///< that start when it is done
 };
@@ -127,10 +128,12 @@ class Simulator {
     return found->second;
   }
 
+  double handover_s(int rank) const { return 1e-6 * topology_.host_of(rank).handover_us; }
+
   void add_link(std::vector<Hop>& hops, int rank, const std::string& from, const std::string& to) {
     const LinkSpec link = topology_.host_of(rank).link(from, to);
-    hops.push_back(
-        {resource(from + " to " + to, rank, false, false), -1, link.latency_us * 1e-6, 1 / (link.gb_per_s * 1e9)});
+    hops.push_back({resource(from + " to " + to, rank, false, false), -1, link.latency_us * 1e-6 + handover_s(rank),
+                    1 / (link.gb_per_s * 1e9)});
   }
 
   std::vector<Hop> route(int from_rank, const std::string& from, int to_rank, const std::string& to) {
@@ -144,7 +147,7 @@ class Simulator {
     if (from != from_home) add_link(hops, from_rank, from, from_home);
     hops.push_back({resource(fmt::format("network from rank {}", from_rank), from_rank, false, true),
                     resource(fmt::format("network to rank {}", to_rank), to_rank, false, true),
-                    topology_.network_latency_us * 1e-6, 1 / (topology_.network_gb_per_s * 1e9)});
+                    topology_.network_latency_us * 1e-6 + handover_s(to_rank), 1 / (topology_.network_gb_per_s * 1e9)});
     if (to != to_home) add_link(hops, to_rank, to_home, to);
     return hops;
   }
@@ -153,12 +156,16 @@ class Simulator {
     Replica replica;
     const auto rank_of = [&](const PlannedPartition& partition) { return first_rank + partition.rank; };
     for (const PlannedPartition& partition : plan_.partitions) {
-      if (topology_.host_of(rank_of(partition)).find(partition.device) == nullptr) {
+      const DeviceSpec* device = topology_.host_of(rank_of(partition)).find(partition.device);
+      if (device == nullptr) {
         throw_error(ErrorKind::usage, "simulation: host '{}' has no device '{}'",
                     topology_.host_of(rank_of(partition)).name, partition.device);
       }
-      replica.stages.push_back(
-          {resource(partition.device, rank_of(partition), true, false), partition.predicted_s, 0, {}});
+      replica.stages.push_back({resource(partition.device, rank_of(partition), true, false),
+                                partition.predicted_s,
+                                device->kind == DeviceKind::cpu ? 0 : handover_s(rank_of(partition)),
+                                0,
+                                {}});
     }
     const std::string home = topology_.host_of(0).cpu().name;
     const auto add = [&](int from, Transfer transfer) {
@@ -263,7 +270,7 @@ class Simulator {
     if (options_.kept_spans > 0) {
       record(device, fmt::format("partition {}", event.what), begin, device.free, request.request);
     }
-    push(device.free, Event::Kind::stage_done, event.slot, event.what);
+    push(device.free + stage.handover_s, Event::Kind::stage_done, event.slot, event.what);
   }
 
   void finish_stage(const Event& event) {

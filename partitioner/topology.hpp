@@ -49,6 +49,11 @@ struct HostSpec {
   int count = 1;                    ///< hosts of this kind, each one rank
   std::vector<DeviceSpec> devices;  ///< exactly one of them is a CPU: its memory is the host's
   std::vector<LinkSpec> links;      ///< a device without one to the CPU gets a default
+  /// From the end of a copy, or of a partition in a device's own memory, to the start of what waited for it: a thread
+  /// has to be woken.
+  double handover_us = 0;
+  double copy_contention = 1;     ///< a copy takes so many times as long while another one runs
+  double compute_contention = 1;  ///< the CPU computes so many times as long while a copy runs
 
   const DeviceSpec& cpu() const;
   const DeviceSpec* find(std::string_view device) const;

@@ -14,6 +14,7 @@ constexpr std::int64_t kMostBytes = std::int64_t{1} << 50;
 constexpr double kLeastRate = 1e-6;
 constexpr double kMostRate = 1e9;
 constexpr double kMostMicroseconds = 1e7;
+constexpr double kMostContention = 100;
 constexpr std::size_t kMostDevices = 64;
 constexpr int kMostRanks = 65536;
 
@@ -109,10 +110,13 @@ void check_device_name(const DeviceSpec& device, const std::string& place) {
 }
 
 HostSpec read_host(const JsonFields& fields, const DeviceSpec* this_cpu) {
-  fields.refuse_unknown({"name", "count", "devices", "links"});
+  fields.refuse_unknown({"name", "count", "devices", "links", "handover_us", "copy_contention", "compute_contention"});
   HostSpec host;
   host.name = fields.text("name");
   host.count = static_cast<int>(fields.integer_or("count", 1, 1, kMostRanks));
+  host.handover_us = fields.number_or("handover_us", 0, 0, kMostMicroseconds);
+  host.copy_contention = fields.number_or("copy_contention", 1, 1, kMostContention);
+  host.compute_contention = fields.number_or("compute_contention", 1, 1, kMostContention);
   std::set<std::string> names;
   int cpus = 0;
   for (const JsonFields& entry : fields.objects("devices")) {
@@ -171,6 +175,9 @@ std::string topology_to_json(const Topology& topology) {
                                 {"latency_us", link.latency_us},
                                 {"one_way", true}});
     }
+    if (host.handover_us > 0) entry["handover_us"] = host.handover_us;
+    if (host.copy_contention > 1) entry["copy_contention"] = host.copy_contention;
+    if (host.compute_contention > 1) entry["compute_contention"] = host.compute_contention;
     json["hosts"].push_back(std::move(entry));
   }
   json["network"] = {{"gb_per_s", topology.network_gb_per_s}, {"latency_us", topology.network_latency_us}};

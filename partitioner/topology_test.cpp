@@ -94,6 +94,18 @@ TEST(Topology, a_discovered_cpu_gives_its_numbers_to_the_file_and_to_devices_tha
   EXPECT_THAT(refusal(with_devices(R"({"name":"gpu:0","kind":"gpu","discovered":true})")), HasSubstr("only the CPU"));
 }
 
+TEST(Topology, costs_of_doing_things_at_once_belong_to_the_host) {
+  const Topology topology =
+      topology_from_json(with_devices(kCpu, R"(,"handover_us":25,"copy_contention":1.5,"compute_contention":1.25)"));
+  EXPECT_EQ(topology.hosts[0].handover_us, 25);
+  EXPECT_EQ(topology.hosts[0].copy_contention, 1.5);
+  EXPECT_EQ(topology.hosts[0].compute_contention, 1.25);
+  EXPECT_EQ(topology_to_json(topology_from_json(topology_to_json(topology))), topology_to_json(topology));
+  EXPECT_THAT(refusal(with_devices(kCpu, R"(,"handover_us":-1)")), HasSubstr("handover_us"));
+  EXPECT_THAT(refusal(with_devices(kCpu, R"(,"copy_contention":0)")), HasSubstr("copy_contention"));
+  EXPECT_THAT(refusal(with_devices(kCpu, R"(,"compute_contention":"much")")), HasSubstr("compute_contention"));
+}
+
 TEST(Topology, only_emulated_devices_have_an_error) {
   const auto device = [](const char* emulated, const char* error) {
     return std::string(kCpu) + R"(,{"name":")" + (std::string(emulated) == "true" ? "emulated" : "gpu") +

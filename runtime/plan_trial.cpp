@@ -82,6 +82,19 @@ double PlanTrial::run_once() {
   return seconds_since(start);
 }
 
+std::vector<double> PlanTrial::partition_seconds() {
+  std::vector<LayerTimes> times;
+  RunOptions options;
+  options.times = &times;
+  session_->run(inputs_, options);
+  std::vector<double> seconds;
+  for (const LayerTimes& taken : times) {
+    const bool ran = !taken.begin_ns.empty() && !taken.end_ns.empty();
+    seconds.push_back(ran ? 1e-9 * static_cast<double>(taken.end_ns.back() - taken.begin_ns.front()) : 0);
+  }
+  return seconds;
+}
+
 std::vector<double> time_plans(const Graph& graph, std::span<const Plan> plans,
                                const std::vector<std::shared_ptr<Device>>& devices,
                                const std::shared_ptr<Evaluator>& evaluator, const SessionOptions& options,

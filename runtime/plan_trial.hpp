@@ -18,6 +18,8 @@ class PlanTrial {
             std::shared_ptr<Evaluator> evaluator, SessionOptions options);
   /// Seconds of one request.
   double run_once();
+  /// The same request once more, which costs a little for looking at the clock: seconds of every partition of the plan.
+  std::vector<double> partition_seconds();
 
  private:
   std::unique_ptr<Session> session_;

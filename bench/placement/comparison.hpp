@@ -16,6 +16,12 @@ struct Estimate {
 
 Estimate estimate_of(std::vector<double> samples);
 
+/// One partition on its device, without copies.
+struct PartitionTime {
+  double predicted_ms = 0;
+  double measured_ms = 0;  ///< median
+};
+
 struct Row {
   std::string model;
   std::string topology;
@@ -29,10 +35,17 @@ struct Row {
   double simulated_per_s = 0;  ///< requests per second of a stream on one host
   double moved_mib = 0;        ///< over links, per request
   Estimate planning_ms;
-  Estimate measured_ms;  ///< count 0: not run
+  Estimate measured_ms;                       ///< count 0: not run
+  std::size_t devices = 0;                    ///< that the plan uses
+  bool first_of_its_plan = false;             ///< measured itself; what other policies came to as well is measured once
+  bool describes_this_machine = false;        ///< the topology's CPU is the one that measured
+  std::vector<PartitionTime> cpu_partitions;  ///< of a plan that was measured itself
 };
 
 std::string table_of(const std::vector<Row>& rows);
+/// How `auto` compares with the best of the others, and how far predictions are from measurements: of partitions on
+/// the CPU, and of whole requests over several devices. Only topologies of this machine count for the latter.
+std::string summary_of(const std::vector<Row>& rows);
 std::string json_of(const std::vector<Row>& rows);
 /// One self-contained page: bars of predicted and measured time per model and topology.
 std::string page_of(const std::vector<Row>& rows);

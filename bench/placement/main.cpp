@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <sstream>
 
@@ -83,6 +84,7 @@ struct Case {
   Plan plan;
   std::vector<double> planning_ms;
   std::vector<double> measured_ms;
+  std::vector<std::vector<double>> partition_ms;  ///< per partition
   std::unique_ptr<PlanTrial> running;
 };
 
@@ -119,7 +121,18 @@ bool same_partitions(const Plan& a, const Plan& b) {
                     });
 }
 
-void fill_in(Case& one, const Arguments& arguments) {
+/// Looking at the clock costs a little: these runs are others than those of the whole request.
+void time_partitions(Case& one, int repetitions) {
+  one.partition_ms.resize(one.plan.partitions.size());
+  for (int repetition = 0; repetition < repetitions; ++repetition) {
+    const std::vector<double> seconds = one.running->partition_seconds();
+    for (std::size_t p = 0; p < std::min(seconds.size(), one.partition_ms.size()); ++p) {
+      one.partition_ms[p].push_back(1e3 * seconds[p]);
+    }
+  }
+}
+
+void fill_in(Case& one, const Arguments& arguments, const std::optional<Calibration>& calibration) {
   Row& row = one.row;
   row.nodes = one.network->graph->nodes().size();
   row.partitions = one.plan.partitions.size();
@@ -129,11 +142,23 @@ void fill_in(Case& one, const Arguments& arguments) {
   SimulationOptions stream;
   stream.requests = arguments.simulated;
   stream.in_flight = 4;
-  const Simulation simulated = simulate(one.plan, *one.network->graph, *one.topology, stream);
+  Topology topology = *one.topology;
+  if (calibration) use_measurements(topology, *calibration);
+  const Simulation simulated = simulate(one.plan, *one.network->graph, topology, stream);
   row.simulated_per_s = simulated.throughput;
   row.moved_mib = simulated.link_bytes / static_cast<double>(arguments.simulated) / (1 << 20);
   row.planning_ms = estimate_of(one.planning_ms);
   row.measured_ms = estimate_of(one.measured_ms);
+  std::set<std::string> devices;
+  for (const PlannedPartition& partition : one.plan.partitions) devices.insert(partition.device);
+  row.devices = devices.size();
+  row.first_of_its_plan = !one.partition_ms.empty();
+  row.describes_this_machine = one.topology->hosts.front().cpu().discovered;
+  for (std::size_t p = 0; p < one.partition_ms.size(); ++p) {
+    const PlannedPartition& partition = one.plan.partitions[p];
+    if (partition.device != one.topology->hosts.front().cpu().name) continue;
+    row.cpu_partitions.push_back({1e3 * partition.predicted_s, estimate_of(one.partition_ms[p]).median});
+  }
 }
 
 void compare(const Arguments& arguments) {
@@ -208,6 +233,9 @@ void compare(const Arguments& arguments) {
       }
     }
     for (Case& one : rivals) {
+      if (one.running) time_partitions(one, arguments.repetitions);
+    }
+    for (Case& one : rivals) {
       const auto same = std::find_if(rivals.begin(), rivals.end(), [&](const Case& other) {
         return other.row.refusal.empty() && same_partitions(other.plan, one.plan);
       });
@@ -217,10 +245,10 @@ void compare(const Arguments& arguments) {
   }
   std::vector<Row> rows;
   for (Case& one : cases) {
-    if (one.row.refusal.empty()) fill_in(one, arguments);
+    if (one.row.refusal.empty()) fill_in(one, arguments, calibration);
     rows.push_back(one.row);
   }
-  std::fputs(table_of(rows).c_str(), stdout);
+  std::fputs((table_of(rows) + summary_of(rows)).c_str(), stdout);
   if (!arguments.json.empty()) write_file(arguments.json, json_of(rows));
   if (!arguments.html.empty()) write_file(arguments.html, page_of(rows));
 }

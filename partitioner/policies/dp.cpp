@@ -122,7 +122,7 @@ class DpPolicy final : public Policy {
       const int from = state.device < 0 ? 0 : state.device;
       const bool begins_run = state.device != device;
       double seconds = problem_.time(node, device);
-      if (begins_run) seconds += problem_.devices[index(device)].dispatch_s;
+      if (begins_run) seconds += problem_.devices[index(device)].start_s();
       next.latency += seconds;
       if (counts_load_) next.load[index(device)] += seconds;
       if (from != device) {

@@ -69,10 +69,12 @@ class HeftPolicy final : public Policy {
           ready = std::max(ready, produced + problem.copy_time(from, device, value.bytes));
           comes_over |= from != device;
         }
-        const double seconds =
-            problem.time(node, device) + (comes_over ? problem.devices[index(device)].dispatch_s : 0);
+        const double seconds = problem.time(node, device) + (comes_over ? problem.devices[index(device)].start_s() : 0);
         const double start = timelines[index(device)].earliest(ready, seconds);
-        const bool fits = room[index(device)] >= static_cast<double>(problem.weight_bytes[problem.at(node, device)]);
+        // Beside the weights there has to be room for the node's values, and for what its kernel makes of them.
+        const double needed = static_cast<double>(problem.weight_bytes[problem.at(node, device)]) +
+                              2 * problem.works[index(node)].activation_bytes;
+        const bool fits = room[index(device)] >= needed;
         const bool better = best < 0 || (fits && !best_fits) || (fits == best_fits && start + seconds < best_end);
         if (!better) continue;
         best = device;
