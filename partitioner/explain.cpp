@@ -107,9 +107,9 @@ class Explanation {
 
   /// Time of the partition's nodes on a device under a change of the work.
   double time_on(const std::vector<NodeId>& nodes, int device, const std::function<double(int)>& node_time) const {
-    double sum = problem_.devices[index(device)].start_s();
+    double sum = 0;
     for (const NodeId node : nodes) sum += node_time(static_cast<int>(node));
-    return sum;
+    return sum + problem_.overhead(device, sum);
   }
 
   void partition(std::size_t p, std::optional<double> measured_ms) {

@@ -16,6 +16,7 @@ void connect_devices(PlacementProblem& problem, const Topology& topology) {
   const std::size_t count = problem.devices.size();
   problem.copy_latency_s.assign(count * count, 0);
   problem.copy_s_per_byte.assign(count * count, 0);
+  problem.copy_wake_s.assign(count * count, 0);
   for (std::size_t from = 0; from < count; ++from) {
     for (std::size_t to = 0; to < count; ++to) {
       if (from == to) continue;
@@ -26,7 +27,7 @@ void connect_devices(PlacementProblem& problem, const Topology& topology) {
       // Between two devices of a host values pass through its memory: two copies, and each has an end to hear of.
       const HostSpec& host = topology.host_of(b.rank);
       const bool passes = a.rank == b.rank && a.spec.kind != DeviceKind::cpu && b.spec.kind != DeviceKind::cpu;
-      latency += (passes ? 2 : 1) * host.handover_us * 1e-6;
+      problem.copy_wake_s[from * count + to] = (passes ? 2 : 1) * host.handover_us * 1e-6;
       const auto add = [&](double gb_per_s, double microseconds) {
         latency += microseconds * 1e-6;
         per_byte += 1 / (gb_per_s * 1e9);

@@ -1,6 +1,7 @@
 // What a policy is asked: the nodes, devices, times, values and limits of one placement, as flat arrays.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -15,14 +16,21 @@
 
 namespace sparse_run {
 
+/// Seconds from the end of something to the start of what waited for it, when waking a thread takes `wake_s`: who waits
+/// briefly has stayed awake, who waits longer has gone to sleep.
+inline double handover_after(double seconds, double wake_s) {
+  constexpr double kAwake = 40e-6;
+  constexpr double kAsleep = 140e-6;
+  return wake_s * std::clamp((seconds - kAwake) / (kAsleep - kAwake), 0.0, 1.0);
+}
+
 /// A device that nodes may be placed on.
 struct CandidateDevice {
   DeviceSpec spec;
   int rank = 0;
   std::size_t memory_limit = 0;  ///< bytes it may hold
   double dispatch_s = 0;         ///< for every partition
-  double handover_s = 0;         ///< until who waits for a partition here has heard of its end
-  double start_s() const { return dispatch_s + handover_s; }
+  double handover_s = 0;         ///< of waking who waits for a partition; 0 where it ends on the thread that goes on
 };
 
 /// A value that may have to be copied.
@@ -52,7 +60,8 @@ struct PlacementProblem {
   std::vector<FlowingValue> values;
   std::vector<std::vector<int>> reads;   ///< per node: indices into values
   std::vector<std::vector<int>> writes;  ///< per node
-  std::vector<double> copy_latency_s;    ///< [from * devices + to], until its end is known included
+  std::vector<double> copy_latency_s;    ///< [from * devices + to]
+  std::vector<double> copy_wake_s;       ///< likewise: of waking who waits for a copy
   std::vector<double> copy_s_per_byte;
 
   int node_count() const { return static_cast<int>(works.size()); }
@@ -65,7 +74,13 @@ struct PlacementProblem {
   double copy_time(int from, int to, std::size_t bytes) const {
     if (from == to) return 0;
     const auto link = static_cast<std::size_t>(from) * devices.size() + static_cast<std::size_t>(to);
-    return copy_latency_s[link] + copy_s_per_byte[link] * static_cast<double>(bytes);
+    const double moving = copy_latency_s[link] + copy_s_per_byte[link] * static_cast<double>(bytes);
+    return moving + handover_after(moving, copy_wake_s[link]);
+  }
+  /// Of a partition whose nodes take `computing` seconds: starting it, and until its end is known.
+  double overhead(int device, double computing) const {
+    const CandidateDevice& where = devices[static_cast<std::size_t>(device)];
+    return where.dispatch_s + handover_after(where.dispatch_s + computing, where.handover_s);
   }
   bool is_gpu(int device) const { return devices[static_cast<std::size_t>(device)].spec.kind == DeviceKind::gpu; }
 };

@@ -194,7 +194,7 @@ void Scheduler::run_groups(std::span<const int> assignment) {
   for (Group& group : groups_) {
     group.waiting = 0;
     group.ready = 0;
-    group.seconds = problem_.devices[index(group.device)].start_s();
+    group.seconds = 0;
   }
   group_sends_.resize(std::max(group_sends_.size(), groups_.size()));
   for (std::size_t g = 0; g < groups_.size(); ++g) {
@@ -203,6 +203,7 @@ void Scheduler::run_groups(std::span<const int> assignment) {
   for (int node = 0; node < nodes; ++node) {
     groups_[index(group_of_[index(node)])].seconds += problem_.time(node, assignment[index(node)]);
   }
+  for (Group& group : groups_) group.seconds += problem_.overhead(group.device, group.seconds);
   // Each value that leaves its group is announced once per reading group.
   std::vector<int> seen;
   for (std::size_t v = 0; v < problem_.values.size(); ++v) {

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "base/error.hpp"
+#include "partitioner/placement_problem.hpp"
 
 namespace sparse_run {
 
@@ -34,6 +35,7 @@ struct Hop {
   int second;  ///< the other host's side of the network; -1: none
   double latency_s;
   double s_per_byte;
+  double wake_s;  ///< of waking who waits at its end
 };
 
 struct Transfer {
@@ -46,7 +48,7 @@ struct Transfer {
 struct Stage {
   int resource = 0;
   double seconds = 0;
-  double handover_s = 0;  ///< until its end is known of
+  double wake_s = 0;  ///< of waking who waits for its end
   int waits_for = 0;
   std::vector<int> transfers;  ///< that start when it is done
 };
@@ -128,12 +130,12 @@ class Simulator {
     return found->second;
   }
 
-  double handover_s(int rank) const { return 1e-6 * topology_.host_of(rank).handover_us; }
+  double wake_s(int rank) const { return 1e-6 * topology_.host_of(rank).handover_us; }
 
   void add_link(std::vector<Hop>& hops, int rank, const std::string& from, const std::string& to) {
     const LinkSpec link = topology_.host_of(rank).link(from, to);
-    hops.push_back({resource(from + " to " + to, rank, false, false), -1, link.latency_us * 1e-6 + handover_s(rank),
-                    1 / (link.gb_per_s * 1e9)});
+    hops.push_back({resource(from + " to " + to, rank, false, false), -1, link.latency_us * 1e-6,
+                    1 / (link.gb_per_s * 1e9), wake_s(rank)});
   }
 
   std::vector<Hop> route(int from_rank, const std::string& from, int to_rank, const std::string& to) {
@@ -147,7 +149,7 @@ class Simulator {
     if (from != from_home) add_link(hops, from_rank, from, from_home);
     hops.push_back({resource(fmt::format("network from rank {}", from_rank), from_rank, false, true),
                     resource(fmt::format("network to rank {}", to_rank), to_rank, false, true),
-                    topology_.network_latency_us * 1e-6 + handover_s(to_rank), 1 / (topology_.network_gb_per_s * 1e9)});
+                    topology_.network_latency_us * 1e-6, 1 / (topology_.network_gb_per_s * 1e9), wake_s(to_rank)});
     if (to != to_home) add_link(hops, to_rank, to_home, to);
     return hops;
   }
@@ -163,7 +165,7 @@ class Simulator {
       }
       replica.stages.push_back({resource(partition.device, rank_of(partition), true, false),
                                 partition.predicted_s,
-                                device->kind == DeviceKind::cpu ? 0 : handover_s(rank_of(partition)),
+                                device->kind == DeviceKind::cpu ? 0 : wake_s(rank_of(partition)),
                                 0,
                                 {}});
     }
@@ -270,7 +272,7 @@ class Simulator {
     if (options_.kept_spans > 0) {
       record(device, fmt::format("partition {}", event.what), begin, device.free, request.request);
     }
-    push(device.free + stage.handover_s, Event::Kind::stage_done, event.slot, event.what);
+    push(device.free + handover_after(stage.seconds, stage.wake_s), Event::Kind::stage_done, event.slot, event.what);
   }
 
   void finish_stage(const Event& event) {
@@ -299,7 +301,8 @@ class Simulator {
         used.busy += taken;
         used.bytes += transfer.bytes;
       }
-      const double end = begin + taken + hop.latency_s;
+      const double moved = taken + hop.latency_s;
+      const double end = begin + moved + handover_after(moved, hop.wake_s);
       record(link, transfer.what, begin, end, in_flight_[index(event.slot)].request);
       push(end, Event::Kind::hop_done, event.slot, event.what, static_cast<int>(next));
       return;

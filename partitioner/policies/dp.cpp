@@ -16,6 +16,7 @@ struct State {
   int device = 0;
   int before = -1;  ///< index of the state this one extends, in the previous column
   double latency = 0;
+  double run_s = 0;            ///< of the nodes of the run it is in
   std::vector<double> load;    ///< seconds per device, then per link: for throughput
   std::vector<double> memory;  ///< bytes per device: where memory is short
 };
@@ -111,8 +112,9 @@ class DpPolicy final : public Policy {
 
     double switch_time(int position, int from, int to) const {
       const std::size_t link = index(from) * problem_.devices.size() + index(to);
-      return problem_.copy_latency_s[link] * values_[index(position)] +
-             problem_.copy_s_per_byte[link] * bytes_[index(position)];
+      const double seconds = problem_.copy_latency_s[link] * values_[index(position)] +
+                             problem_.copy_s_per_byte[link] * bytes_[index(position)];
+      return seconds + handover_after(seconds, problem_.copy_wake_s[link]);
     }
 
     State extend(const State& state, int before, int node, int device) const {
@@ -121,8 +123,10 @@ class DpPolicy final : public Policy {
       next.before = before;
       const int from = state.device < 0 ? 0 : state.device;
       const bool begins_run = state.device != device;
-      double seconds = problem_.time(node, device);
-      if (begins_run) seconds += problem_.devices[index(device)].start_s();
+      // A run is dearer by what its end costs, which grows with its length up to a point.
+      const double before_it = begins_run ? 0 : state.run_s + problem_.overhead(device, state.run_s);
+      next.run_s = (begins_run ? 0 : state.run_s) + problem_.time(node, device);
+      const double seconds = next.run_s + problem_.overhead(device, next.run_s) - before_it;
       next.latency += seconds;
       if (counts_load_) next.load[index(device)] += seconds;
       if (from != device) {

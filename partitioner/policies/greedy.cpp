@@ -32,7 +32,7 @@ class GreedyPolicy final : public Policy {
           start = std::max(start, ready + problem.copy_time(from, device, value.bytes));
           comes_over |= from != device;
         }
-        if (comes_over) start += problem.devices[static_cast<std::size_t>(device)].start_s();
+        if (comes_over) start += problem.overhead(device, problem.time(node, device));
         const bool fits = room[static_cast<std::size_t>(device)] >=
                           static_cast<double>(problem.weight_bytes[problem.at(node, device)]);
         const double end = start + problem.time(node, device);

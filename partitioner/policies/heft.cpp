@@ -69,7 +69,8 @@ class HeftPolicy final : public Policy {
           ready = std::max(ready, produced + problem.copy_time(from, device, value.bytes));
           comes_over |= from != device;
         }
-        const double seconds = problem.time(node, device) + (comes_over ? problem.devices[index(device)].start_s() : 0);
+        const double seconds =
+            problem.time(node, device) + (comes_over ? problem.overhead(device, problem.time(node, device)) : 0);
         const double start = timelines[index(device)].earliest(ready, seconds);
         // Beside the weights there has to be room for the node's values, and for what its kernel makes of them.
         const double needed = static_cast<double>(problem.weight_bytes[problem.at(node, device)]) +

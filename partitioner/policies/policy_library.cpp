@@ -28,7 +28,7 @@ class ProblemView {
     }
     for (const CandidateDevice& device : problem.devices) {
       devices_.push_back({device.spec.name.c_str(), device.spec.kind == DeviceKind::gpu, device.rank,
-                          device.memory_limit, device.spec.dense_gflops, device.spec.sparse_gflops, device.start_s()});
+                          device.memory_limit, device.spec.dense_gflops, device.spec.sparse_gflops, device.dispatch_s});
     }
     for (std::size_t n = 0; n < problem.works.size(); ++n) {
       const NodeWork& work = problem.works[n];
