@@ -23,28 +23,28 @@ std::int64_t padded_rows(std::int64_t m) {
   return over > kSets - kApart ? m - over + kSets + kApart : m;
 }
 
-/// The rows of A are the positions of a 1×1 convolution: A is first copied to blocks [k / 16][row][16]; results are
-/// stored in rows.
+/// How many rows are copied and multiplied at a time: few enough that the copy stays within the caches, so many that
+/// reading the weights once more for each panel does not count.
+std::int64_t rows_of_panel(std::int64_t m, std::int64_t k) {
+  constexpr std::int64_t kCopyFloats = 2 << 20, kFewest = 1024;
+  return std::min(m, std::max(kFewest, kCopyFloats / std::max<std::int64_t>(k, 1)));
+}
+
+/// The rows of A are the positions of a 1×1 convolution: panels of them are first copied to blocks [k / 16][row][16];
+/// results are stored in rows.
 class BlockedProductStep final : public Step {
  public:
   BlockedProductStep(const Product& product, const Tensor& weights, const Environment& environment)
       : product_(product),
         kernels_(blocked_kernels(active_isa())),
         in_blocks_(blocks_of(product.shape.k)),
+        panel_(rows_of_panel(product.shape.m, product.shape.k)),
         weights_(pack_blocked_product(weights.data<float>().data(), product.shape.n, product.shape.b_column,
                                       product.shape.k, product.shape.b_row, product.alpha, active_isa())) {
-    window_.width = window_.out_width = static_cast<int>(product.shape.m);
-    window_.row_stride = window_.channel_stride = padded_rows(product.shape.m) * kBlockChannels;
-    BlockedWork work;
-    work.positions = product.shape.m;
-    work.position_step = kernels_.conv_positions;
-    work.blocks = blocks_of(product.shape.n);
-    work.block_step = kernels_.conv_blocks;
-    work.flops = product.flops();
-    work.input_bytes = static_cast<double>(scratch_bytes());
-    work.weight_bytes = static_cast<double>(weight_bytes());
-    work.private_cache = static_cast<double>(environment.machine.cache_bytes(2, 1 << 20));
-    split_ = split_blocked(work, environment.threads);
+    window_.row_stride = window_.channel_stride = padded_rows(panel_) * kBlockChannels;
+    split_ = split_of(panel_, environment);
+    const std::int64_t rest = product.shape.m % panel_;
+    last_split_ = rest == 0 ? split_ : split_of(rest, environment);
   }
 
   double flops() const override { return product_.flops(); }
@@ -54,14 +54,35 @@ class BlockedProductStep final : public Step {
   }
 
   void run(const StepArguments& arguments) const override {
+    for (std::int64_t first = 0; first < product_.shape.m; first += panel_) {
+      const std::int64_t rows = std::min(panel_, product_.shape.m - first);
+      auto* x = reinterpret_cast<float*>(arguments.scratch);
+      copy_rows(arguments.in<float>(0) + first * product_.shape.a_row, rows, x);
+      multiply(arguments, x, first, rows);
+    }
+  }
+
+ private:
+  BlockedSplit split_of(std::int64_t rows, const Environment& environment) const {
+    BlockedWork work;
+    work.positions = rows;
+    work.position_step = kernels_.conv_positions;
+    work.blocks = blocks_of(product_.shape.n);
+    work.block_step = kernels_.conv_blocks;
+    work.flops = product_.flops() * static_cast<double>(rows) / static_cast<double>(product_.shape.m);
+    work.input_bytes = static_cast<double>(scratch_bytes());
+    work.weight_bytes = static_cast<double>(weight_bytes());
+    work.private_cache = static_cast<double>(environment.machine.cache_bytes(2, 1 << 20));
+    return split_blocked(work, environment.threads);
+  }
+
+  /// `rows` rows of A to blocks.
+  void copy_rows(const float* a, std::int64_t rows, float* x) const {
     const OnednnMatmul::Shape& shape = product_.shape;
-    const auto* a = arguments.in<float>(0);
-    auto* y = arguments.out<float>(0);
-    auto* x = reinterpret_cast<float*>(arguments.scratch);
     const std::int64_t block_floats = window_.channel_stride;
     parallel_ranges(
         in_blocks_, std::max<std::int64_t>(1, 16384 / block_floats), [&](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t row = 0; row < shape.m; ++row) {
+          for (std::int64_t row = 0; row < rows; ++row) {
             const float* source = a + row * shape.a_row;
             for (std::int64_t block = begin; block < end; ++block) {
               float* out = x + block * block_floats + row * kBlockChannels;
@@ -74,20 +95,29 @@ class BlockedProductStep final : public Step {
             }
           }
         });
+  }
+
+  /// The products of the rows that `x` holds, of which the first is row `first` of the result.
+  void multiply(const StepArguments& arguments, const float* x, std::int64_t first, std::int64_t rows) const {
+    const std::int64_t n = product_.shape.n;
+    Window window = window_;
+    window.width = window.out_width = static_cast<int>(rows);
     Epilogue epilogue;
     epilogue.bias = product_.bias < 0 ? nullptr : arguments.in<float>(static_cast<std::size_t>(product_.bias));
     epilogue.residual =
-        product_.residual < 0 ? nullptr : arguments.in<float>(static_cast<std::size_t>(product_.residual));
+        product_.residual < 0 ? nullptr : arguments.in<float>(static_cast<std::size_t>(product_.residual)) + first * n;
     epilogue.activation = product_.activation;
-    const BlockedPlace place{kBlockChannels, 0, shape.n};
-    parallel_tasks(split_.tasks(), [&](std::int64_t i) {
-      const BlockedSplit::Task task = split_.task(i);
-      kernels_.convolution({window_,
+    const BlockedPlace place{kBlockChannels, 0, n};
+    float* y = arguments.out<float>(0) + first * n;
+    const BlockedSplit& split = rows == panel_ ? split_ : last_split_;
+    parallel_tasks(split.tasks(), [&](std::int64_t i) {
+      const BlockedSplit::Task task = split.task(i);
+      kernels_.convolution({window,
                             x,
                             static_cast<int>(in_blocks_),
                             false,
                             weights_.data(),
-                            static_cast<int>(shape.n),
+                            static_cast<int>(n),
                             y,
                             place,
                             epilogue,
@@ -95,13 +125,13 @@ class BlockedProductStep final : public Step {
     });
   }
 
- private:
   Product product_;
   const BlockedKernels& kernels_;
   std::int64_t in_blocks_;
+  std::int64_t panel_;  // rows copied at a time
   AlignedVector<float> weights_;
   Window window_;
-  BlockedSplit split_;
+  BlockedSplit split_, last_split_;  // of a panel, and of the rows that are left
 };
 
 Verdict check_blocked(const NodeView& view, const Environment&) {

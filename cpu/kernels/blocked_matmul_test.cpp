@@ -60,6 +60,18 @@ TEST(BlockedMatmul, rows_and_widths_that_fill_no_tile) {
   }
 }
 
+TEST(BlockedMatmul, many_rows_are_copied_in_panels) {
+  for (const std::int64_t m : {1024, 1025, 2048, 2500}) {
+    SCOPED_TRACE(m);
+    GraphSketch g;
+    const auto x = g.input("x", {m, 2050});
+    const auto residual = g.input("residual", {m, 16});
+    g.output(g.op("FusedMatMul", {x, g.constant(weights_of({2050, 16})), g.constant(weights_of({16})), residual},
+                  {{"activation", std::string("Relu")}}, kInternalDomain));
+    EXPECT_EQ(run_pinned(g, kBlocked), kBlocked);
+  }
+}
+
 TEST(BlockedMatmul, leading_dimensions_are_rows) {
   GraphSketch g;
   g.output(g.op("MatMul", {g.input("x", {2, 3, 5, 24}), g.constant(weights_of({24, 32}))}));
