@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kClose = 1.05;
 
-double median(std::vector<double> numbers) {
+double median_of(std::vector<double> numbers) {
   std::sort(numbers.begin(), numbers.end());
   return numbers[numbers.size() / 2];
 }
@@ -67,11 +67,11 @@ std::string summary_of(const std::vector<Row>& rows) {
   }
   if (!partitions.empty()) {
     text += fmt::format("errors     of {} partitions on the CPU: median {:.1f}%\n", partitions.size(),
-                        100 * median(std::move(partitions)));
+                        100 * median_of(partitions));
   }
   if (!mixed.empty()) {
     text += fmt::format("errors     of {} plans over several devices, end to end: median {:.1f}%\n", mixed.size(),
-                        100 * median(std::move(mixed)));
+                        100 * median_of(mixed));
   }
   return text;
 }
